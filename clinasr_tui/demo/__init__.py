@@ -1,0 +1,1 @@
+"""The bundled cycle and the recorded run's replay."""

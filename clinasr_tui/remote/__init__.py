@@ -1,0 +1,1 @@
+"""Where the GPU is: hosts, trust, following a run folder. No screen."""

@@ -1,0 +1,43 @@
+"""A host is where commands run: this machine or an SSH host, behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol
+
+
+class Process(Protocol):
+    """A running command with byte streams."""
+
+    async def read(self, n: int = 1 << 18) -> bytes:
+        """Up to `n` bytes of standard output; b"" at its end. Raises RemoteError if contact is lost."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Write to standard input."""
+        ...
+
+    async def wait(self) -> tuple[int | None, bytes]:
+        """Exit code (None if killed by a signal) and standard error (its last 64 KiB)."""
+        ...
+
+    async def close(self) -> None:
+        """End the command (its standard input is closed first) and forget it."""
+        ...
+
+
+class Host(Protocol):
+    """Where the GPU is. Entering connects, leaving disconnects. Failures raise RemoteError."""
+
+    name: str
+
+    async def __aenter__(self) -> Host: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def start(self, argv: Sequence[str]) -> Process:
+        """Start a command given as an argument list (quoted once, here)."""
+        ...

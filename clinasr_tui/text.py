@@ -1,0 +1,21 @@
+"""Text from manifests, models and logs is untrusted: make it safe to show.
+
+Control characters and escape sequences become visible pictures (U+2400 block), so that no
+recorded byte can move the cursor, change the title or colour the operator's terminal.
+"""
+
+from __future__ import annotations
+
+import re
+
+_PICTURES = {code: chr(0x2400 + code) for code in range(0x20)}
+_PICTURES[0x7F] = "\u2421"
+_PICTURES.update({code: f"\\x{code:02x}" for code in range(0x80, 0xA0)})
+# Bidirectional overrides and isolates can make one text read as another.
+_PICTURES.update({code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))})
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """Return `text` on one line with every control character made visible."""
+    return text.translate(_PICTURES) if _UNSAFE.search(text) else text

@@ -1,0 +1,40 @@
+"""Which files of a run folder matter and what each is."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class FileKind(StrEnum):
+    """What a file of a run folder holds."""
+
+    CONSOLE = "console"
+    """console.log (both streams) or stdout.log."""
+    STDERR = "stderr"
+    EVENTS = "events"
+    NEMO_LOG = "nemo_log"
+    """Used as console only where no console was captured."""
+    EXIT = "exit"
+    """exit.json of our launcher ({"exit_code": 0, …}) or an `rc` file (last word is the code)."""
+    GPU = "gpu"
+    """nvidia-smi query output."""
+
+
+# fnmatch patterns relative to the run folder that a follower looks for, at most three folders down.
+WATCHED_PATTERNS = (
+    "console.log",
+    "stdout.log",
+    "stderr.log",
+    "rc",
+    "exit.json",
+    "*events.out.tfevents.*",
+    "*nemo_log_globalrank-0_localrank-0.txt",
+)
+
+
+def kind_of(path: str) -> FileKind | None:
+    """What a file is, by its path relative to the run folder; None if it does not matter.
+
+    Text logs under `run_<n>/` belong to an earlier start of the same run and do not matter.
+    """
+    raise NotImplementedError

@@ -1,0 +1,114 @@
+"""What is known of a run at one moment: the types the reader produces and everybody else reads."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """What the run is doing."""
+
+    WAITING = "waiting"
+    PULLING = "pulling"
+    LOADING = "loading"
+    SLEEPING = "sleeping"
+    TRAINING = "training"
+    VALIDATING = "validating"
+    SAVING = "saving"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+class Outcome(StrEnum):
+    """How the run ended, if it has."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    DIVERGED = "diverged"
+    UNKNOWN = "unknown"
+
+
+class Level(StrEnum):
+    """Severity of a health alert or a log line."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A finding about the run. `id` is one of the health ids of the command-line contract."""
+
+    id: str
+    severity: Level
+    message: str
+    """What is wrong, with its evidence, in one or two sentences."""
+    remedy: str
+    """What to do, in order."""
+    first_step: int | None = None
+    """0-based training step where it began, if it has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A sample prediction NeMo printed during training."""
+
+    step: int | None
+    reference: str
+    prediction: str
+
+
+@dataclass(slots=True)
+class Series:
+    """One scalar of the event files, merged by step, steps ascending; NaN and infinities are kept."""
+
+    steps: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    walls: array[float] = field(default_factory=lambda: array("d"))
+    """Unix seconds."""
+    version: int = 0
+    """Grows with every change, so that a widget knows when to redraw."""
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSnapshot:
+    """A run at one moment. Steps and epochs are 0-based as in the event file; None is "not known"."""
+
+    name: str
+    phase: Phase
+    outcome: Outcome
+    epoch: int | None = None
+    max_epochs: int | None = None
+    step: int | None = None
+    max_steps: int | None = None
+    exit_code: int | None = None
+    points: int = 0
+    """Loss points in the event files."""
+    train_loss: float | None = None
+    """Last value; may be NaN."""
+    train_loss_ema: float | None = None
+    val_wer: tuple[tuple[int, float], ...] = ()
+    learning_rate: float | None = None
+    seconds_per_step: float | None = None
+    eta_seconds: float | None = None
+    started: float | None = None
+    """Unix seconds of the first event."""
+    last_activity: float | None = None
+    train_files: int | None = None
+    train_hours: float | None = None
+    validation_files: int | None = None
+    filtered_files: int | None = None
+    """Files NeMo dropped by its length filters."""
+    samples: int = 0
+    event_files: int = 0
+    health: tuple[Alert, ...] = ()
+    headline: str = ""
+    """One line: what happened or happens, for example "epoch 2 of 3, step 112 of 150"."""
