@@ -1,0 +1,1 @@
+"""Headless commands: every screen has a twin here. None of them imports textual (the demo excepted)."""

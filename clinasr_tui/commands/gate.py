@@ -1,0 +1,88 @@
+"""`gate`: is fine-tuning the right next step?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clinasr_tui.commands.output import add_json, add_priority, print_json, print_lines, table
+from clinasr_tui.commands.sources import load_cycle, settings_of
+from clinasr_tui.errors import ExitCode
+from clinasr_tui.flywheel.workspace import open_cycle
+
+if TYPE_CHECKING:
+    from clinasr_tui.flywheel.gate import GateResult
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `gate`."""
+    parser.add_argument("cycle", type=Path, metavar="CYCLE")
+    add_priority(parser)
+    parser.add_argument("--base", metavar="NAME", help="the base model to be fine-tuned")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--first-eval", dest="first", action="store_true", default=None, help="the first eval")
+    which.add_argument("--later-eval", dest="first", action="store_false", help="after growing the manifest")
+    parser.add_argument("--no-audio", action="store_true", help="pre-flight without the audio files")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0 if the gate passes, 1 if it is blocked."""
+    from clinasr_tui.flywheel.bases import DEFAULT_BASE, base_standing
+    from clinasr_tui.flywheel.gate import evaluate_gate
+    from clinasr_tui.flywheel.preflight import check_manifest
+
+    cycle = open_cycle(args.cycle)
+    settings = settings_of(args.cycle)
+    errors = None
+    if cycle.manifest is not None:
+        errors = check_manifest(cycle.manifest, check_audio=not args.no_audio).errors
+    result = evaluate_gate(
+        load_cycle(cycle).board,
+        base=base_standing(args.base or settings.base or DEFAULT_BASE),
+        preflight_errors=errors,
+        priority=args.priority or settings.priority,
+        first_eval=cycle.number <= 1 if args.first is None else args.first,
+    )
+    if args.json:
+        print_json("gate", _document(result))
+    else:
+        print_lines(_story(result))
+    return ExitCode.OK if result.passed else ExitCode.NO
+
+
+def _document(result: GateResult) -> dict[str, object]:
+    return {
+        "verdict": result.verdict,
+        "route": str(result.route),
+        "reasons": list(result.reasons),
+        "criteria": [
+            {
+                "id": criterion.id,
+                "passed": criterion.passed,
+                "measured": criterion.measured,
+                "threshold": criterion.threshold,
+            }
+            for criterion in result.criteria
+        ],
+        "priority": list(result.priority),
+        "base": {
+            "name": result.base.name,
+            "standing": str(result.base.standing),
+            "reason": result.base.reason,
+            "substitute": result.base.substitute,
+        },
+    }
+
+
+def _story(result: GateResult) -> list[str]:
+    lines = [f"gate: {result.verdict.upper()}, route: {result.route}"]
+    rows = [
+        ["✔" if criterion.passed else "✖", criterion.title, criterion.measured, criterion.threshold]
+        for criterion in result.criteria
+    ]
+    lines += table(rows, left=4)
+    lines += [f"    {c.title}: {c.remedy}" for c in result.criteria if not c.passed and c.remedy]
+    lines += [f"- {reason}" for reason in result.reasons]
+    return lines

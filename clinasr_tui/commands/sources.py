@@ -1,0 +1,82 @@
+"""Where commands get figures from: a cycle folder, a file of transcripts or a written leaderboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clinasr_tui.errors import ClinasrError, InputError
+from clinasr_tui.flywheel.workspace import Cycle, Settings, Workspace, open_cycle, open_workspace
+
+if TYPE_CHECKING:
+    from clinasr_tui.flywheel.leaderboard import Leaderboard
+    from clinasr_tui.flywheel.scoring import ScoredSet
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Scored rows if there are any, else only a leaderboard; the cycle if it came from one."""
+
+    label: str
+    scored: ScoredSet | None
+    board: Leaderboard
+    cycle: Cycle | None = None
+
+
+def load_source(path: Path) -> Source:
+    """Load a cycle folder, a file of transcripts or a leaderboard (`.md`)."""
+    from clinasr_tui.flywheel.leaderboard import read_markdown
+
+    if path.is_dir():
+        return load_cycle(open_cycle(path))
+    if path.suffix == ".md":
+        return Source(str(path), None, read_markdown(path))
+    return load_hypotheses(path)
+
+
+def load_cycle(cycle: Cycle) -> Source:
+    """A cycle's transcripts, or the leaderboard that is all an old cycle has left."""
+    from clinasr_tui.flywheel.leaderboard import read_markdown
+
+    if cycle.hypotheses is not None:
+        found = load_hypotheses(cycle.hypotheses, cycle.manifest)
+        return Source(f"cycle {cycle.number}", found.scored, found.board, cycle)
+    if cycle.leaderboard is not None:
+        return Source(f"cycle {cycle.number}", None, read_markdown(cycle.leaderboard), cycle)
+    raise InputError(
+        "no transcripts (per_sample.json, offline_hyps.jsonl) and no leaderboard",
+        where=str(cycle.folder),
+        remedy="Transcribe the manifest first (the eval stage), then score it",
+    )
+
+
+def load_hypotheses(path: Path, manifest: Path | None = None) -> Source:
+    """Read and score transcripts; a manifest fills fields they lack."""
+    from clinasr_tui.commands.output import note
+    from clinasr_tui.flywheel.hypotheses import fill_from_manifest, read_hypotheses
+    from clinasr_tui.flywheel.leaderboard import build_leaderboard
+    from clinasr_tui.flywheel.manifest import read_manifest
+    from clinasr_tui.flywheel.scoring import score
+
+    hypotheses = read_hypotheses(path)
+    if manifest is not None:
+        for warning in fill_from_manifest(hypotheses, read_manifest(manifest)):
+            note(f"warning: {warning}")
+    scored = score(hypotheses)
+    return Source(str(path), scored, build_leaderboard(scored))
+
+
+def workspace_of(path: Path) -> Workspace | None:
+    """The workspace around a cycle folder or a file in one; None where there is none."""
+    folder = path if path.is_dir() else path.parent
+    try:
+        return open_workspace(folder.resolve())
+    except ClinasrError:
+        return None
+
+
+def settings_of(path: Path) -> Settings:
+    """The settings that apply to a cycle, manifest or transcripts: its workspace's, else the defaults."""
+    workspace = workspace_of(path)
+    return workspace.settings if workspace else Settings()
