@@ -1,0 +1,66 @@
+"""Measure whole processes: time to a text on a terminal, wall time, peak memory."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import statistics
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Measured(NamedTuple):
+    """One run: wall seconds and peak resident memory in MB."""
+
+    seconds: float
+    megabytes: float
+
+
+def until_text(argv: Sequence[str], text: bytes, *, columns: int = 80, rows: int = 24) -> Measured:
+    """Start `argv` on a pseudo-terminal and time it until `text` is painted."""
+    start = time.perf_counter()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm-256color"
+        os.execvp(argv[0], list(argv))
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    seen = b""
+    while text not in seen:
+        if not select.select([terminal], [], [], 20)[0]:
+            raise TimeoutError(f"{text!r} was not painted within 20 s by {argv}")
+        try:
+            seen += os.read(terminal, 1 << 16)
+        except OSError as error:
+            raise RuntimeError(f"{argv} ended early: {seen.decode(errors='replace')}") from error
+    seconds = time.perf_counter() - start
+    os.kill(pid, signal.SIGKILL)
+    _, _, usage = os.wait4(pid, 0)
+    os.close(terminal)
+    return Measured(seconds, usage.ru_maxrss / 1024)
+
+
+def whole(argv: Sequence[str]) -> Measured:
+    """Run `argv` to its end."""
+    start = time.perf_counter()
+    process = subprocess.Popen(list(argv), stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{argv} failed")
+    return Measured(time.perf_counter() - start, usage.ru_maxrss / 1024)
+
+
+def report(name: str, ours: Sequence[Measured], rival_name: str, rival: Sequence[Measured]) -> None:
+    """Print medians and the pairwise ratio."""
+    for label, runs in ((name, ours), (rival_name, rival)):
+        seconds = statistics.median(run.seconds for run in runs)
+        memory = statistics.median(run.megabytes for run in runs)
+        print(f"{label:<34} {seconds * 1000:9.0f} ms  {memory:6.0f} MB  (median of {len(runs)})")
+    ratio = statistics.median(a.seconds / b.seconds for a, b in zip(ours, rival, strict=True))
+    print(f"{name} / {rival_name}: {ratio:.2f}×")

@@ -1,0 +1,65 @@
+"""What all tests share: the real data's places and the rule about skipping.
+
+A machine without sshd or tmux skips what needs them and says so. Where everything must run (the
+CI script sets CLINASR_EVERYTHING=1), a skip is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO = ROOT / "clinasr_tui" / "demo" / "data"
+RECORDINGS = ROOT / "tests" / "data" / "recordings"
+
+
+@pytest.fixture(scope="session")
+def demo_data() -> Path:
+    """The bundled cycle and recording, read only."""
+    return DEMO
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Real runs that went wrong (and one that went right with the default logging)."""
+    return RECORDINGS
+
+
+@pytest.fixture
+def two_cycles(tmp_path: Path) -> Path:
+    """A workspace with both cycles scored; audio is linked, not copied."""
+    root = tmp_path / "espeak-demo"
+    shutil.copytree(DEMO / "cycle1", root / "cycle1", ignore=shutil.ignore_patterns("audio"))
+    (root / "cycle1" / "audio").symlink_to(DEMO / "cycle1" / "audio")
+    shutil.copytree(DEMO / "cycle2", root / "cycle2")
+    return root
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """Turn a skip into a failure where every service is promised."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("CLINASR_EVERYTHING") and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped where nothing may be: {reason}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a service this machine lacks, with the reason."""
+    needs = {
+        "sshd": (
+            shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH"]),
+            "openssh-server",
+        ),
+        "tmux": (shutil.which("tmux"), "tmux"),
+    }
+    for item in items:
+        for marker, (found, package) in needs.items():
+            if item.get_closest_marker(marker) and not found:
+                item.add_marker(pytest.mark.skip(reason=f"{marker} is not installed (package {package})"))
