@@ -1,0 +1,153 @@
+"""The one table of actions: keys, footer, help screen and command palette are all made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something the operator can do with a key.
+
+    `id` is the Textual action (`show('gate')`), `key` one or more Textual keys separated by commas,
+    `label` the word in the footer, `help` one sentence. `screen` "" means everywhere; `footer` False
+    keeps an action out of the footer line, never out of help and palette.
+    """
+
+    id: str
+    key: str
+    label: str
+    help: str
+    category: str
+    screen: str = ""
+    footer: bool = True
+
+
+SCREENS: dict[str, str] = {
+    "cycles": "Cycles",
+    "manifest": "Manifest",
+    "gate": "Gate",
+    "watch": "Watch",
+    "leaderboard": "Leaderboard",
+    "compare": "Compare",
+}
+"""Screen ids and titles in the order of their number keys."""
+
+_EVERYWHERE = (
+    Action("show('cycles')", "1", "Cycles", "All cycles and the next thing to do.", "Screens"),
+    Action("show('manifest')", "2", "Manifest", "The rows of a cycle and what pre-flight found.", "Screens"),
+    Action("show('gate')", "3", "Gate", "May this cycle be fine-tuned, and why.", "Screens"),
+    Action("show('watch')", "5", "Watch", "A fine-tuning run as it happens.", "Screens"),
+    Action("show('leaderboard')", "6", "Leaderboard", "One cycle's figures in five sections.", "Screens"),
+    Action("show('compare')", "7", "Compare", "Two cycles side by side and the decision.", "Screens"),
+    Action("help", "question_mark,f1", "help", "What every key of this screen does.", "Program"),
+    Action("quit", "q", "quit", "Leave; a run that is being watched goes on by itself.", "Program"),
+    Action("command_palette", "ctrl+p", "commands", "Find any action by its name.", "Program", footer=False),
+    Action("toggle_theme", "ctrl+t", "theme", "Change between dark and light.", "Program", footer=False),
+)
+
+_CYCLES = (
+    Action("select", "enter", "open", "Open the selected cycle or step.", "Cycles", "cycles"),
+    Action("next_step", "n", "next step", "Go to the next thing to do.", "Cycles", "cycles"),
+    Action("focus_next", "tab", "table/steps", "Change between table and steps.", "Cycles", "cycles"),
+)
+
+_GATE = (
+    Action("cycle(-1)", "left_square_bracket", "cycle before", "The cycle before.", "Gate", "gate"),
+    Action("cycle(1)", "right_square_bracket", "next cycle", "The next cycle.", "Gate", "gate"),
+)
+
+_LEADERBOARD = (
+    Action("select", "enter", "terms → rows", "Open the group or the term.", "Leaderboard", "leaderboard"),
+    Action("back", "escape", "back", "Back to the level above.", "Leaderboard", "leaderboard"),
+    Action(
+        "cycle(-1)", "left_square_bracket", "cycle before", "The cycle before.", "Leaderboard", "leaderboard"
+    ),
+    Action("cycle(1)", "right_square_bracket", "next cycle", "The next cycle.", "Leaderboard", "leaderboard"),
+    Action("focus_next", "tab", "groups/terms", "Change between the lists.", "Leaderboard", "leaderboard"),
+)
+
+_COMPARE = (
+    Action("select", "enter", "terms → rows", "Open the group or the term.", "Compare", "compare"),
+    Action("back", "escape", "back", "Back to the level above.", "Compare", "compare"),
+    Action("rows('all')", "a", "all", "Figures of all rows.", "Compare", "compare"),
+    Action("rows('held_out')", "h", "held-out", "Figures of rows not trained on.", "Compare", "compare"),
+    Action("rows('trained')", "t", "trained", "Figures of rows trained on.", "Compare", "compare"),
+    Action("cycle_a(-1)", "left_square_bracket", "A −", "Left side: the cycle before.", "Compare", "compare"),
+    Action("cycle_a(1)", "right_square_bracket", "A +", "Left side: the next cycle.", "Compare", "compare"),
+    Action("cycle_b(-1)", "left_curly_bracket", "B −", "Right side: the cycle before.", "Compare", "compare"),
+    Action("cycle_b(1)", "right_curly_bracket", "B +", "Right side: the next cycle.", "Compare", "compare"),
+)
+
+# --- manifest ------------------------------------------------------------------------------------
+_MANIFEST: tuple[Action, ...] = ()
+
+# --- watch ---------------------------------------------------------------------------------------
+_WATCH: tuple[Action, ...] = ()
+
+ACTIONS: tuple[Action, ...] = (
+    *_EVERYWHERE,
+    *_CYCLES,
+    *_MANIFEST,
+    *_GATE,
+    *_WATCH,
+    *_LEADERBOARD,
+    *_COMPARE,
+)
+
+_KEY_NAMES = {
+    "question_mark": "?",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
+    "slash": "/",
+    "full_stop": ".",
+    "comma": ",",
+    "colon": ":",
+    "plus": "+",
+    "minus": "-",
+    "equals_sign": "=",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "space": "Space",
+    "enter": "Enter",
+    "escape": "Esc",
+    "tab": "Tab",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "home": "Home",
+    "end": "End",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "f1": "F1",
+}
+
+
+def key_names(key: str, *, only_first: bool = False) -> str:
+    """A Textual key list as an operator reads it: `question_mark,f1` → `? F1`, `ctrl+t` → `^t`."""
+    names = []
+    for one in key.split(",")[: 1 if only_first else None]:
+        name = one.strip()
+        if name.startswith("ctrl+"):
+            names.append("^" + _KEY_NAMES.get(name[5:], name[5:]))
+        else:
+            names.append(_KEY_NAMES.get(name, name))
+    return " ".join(names)
+
+
+def actions_for(screen_id: str) -> tuple[Action, ...]:
+    """The actions of one screen in table order; "" gives those that work everywhere."""
+    return tuple(action for action in ACTIONS if action.screen == screen_id)
+
+
+def bindings_for(screen_id: str) -> list[Binding]:
+    """Textual bindings of one screen's actions; "" gives the app's."""
+    return [
+        Binding(action.key, action.id, action.label, show=action.footer, tooltip=action.help)
+        for action in actions_for(screen_id)
+    ]

@@ -1,0 +1,141 @@
+"""The Textual app: one session, screens by number key, messages handed to the screen that is shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import App
+
+from clinasr_tui.actions import SCREENS, bindings_for
+from clinasr_tui.flywheel.workspace import open_workspace
+from clinasr_tui.screens.base import CockpitScreen
+from clinasr_tui.session import Session
+from clinasr_tui.style_files import style_path
+from clinasr_tui.theme import DARK, THEMES, other
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+    from textual.binding import BindingType
+    from textual.message import Message
+    from textual.screen import Screen
+
+    from clinasr_tui.flywheel.workspace import Workspace
+    from clinasr_tui.messages import (
+        FactsChanged,
+        HostKeyUnknown,
+        Problem,
+        RunEnded,
+        RunUpdated,
+        WorkspaceChanged,
+    )
+
+SCREEN_CLASSES = {
+    "cycles": "clinasr_tui.screens.cycles:CyclesScreen",
+    "manifest": "clinasr_tui.screens.manifest:ManifestScreen",
+    "gate": "clinasr_tui.screens.gate:GateScreen",
+    "watch": "clinasr_tui.screens.watch:WatchScreen",
+    "leaderboard": "clinasr_tui.screens.leaderboard:LeaderboardScreen",
+    "compare": "clinasr_tui.screens.compare:CompareScreen",
+}
+"""`module:class` of each screen, imported when it is first shown so that start-up stays light."""
+
+RESCAN_SECONDS = 2.0
+
+
+def _maker(target: str) -> Callable[[], Screen[Any]]:
+    def make() -> Screen[Any]:
+        module, _, name = target.partition(":")
+        screen: Screen[Any] = getattr(import_module(module), name)()
+        return screen
+
+    return make
+
+
+class ClinasrApp(App[int]):
+    """The cockpit on one workspace."""
+
+    TITLE = "clinasr-tui"
+    CSS_PATH = style_path("app")
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings_for(""))
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
+        name: _maker(SCREEN_CLASSES[name]) for name in SCREENS
+    }
+    DEFAULT_MODE = "cycles"
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__()
+        self.animation_level = "none"
+        self.session = Session(workspace, self.post_message, self._start_worker)
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = DARK
+
+    def _start_worker(self, work: Coroutine[Any, Any, None], name: str, group: str) -> object:
+        return self.run_worker(work, name=name, group=group, exit_on_error=False)
+
+    def on_mount(self) -> None:
+        """Begin looking after the workspace once the first screen is painted."""
+        self.set_interval(RESCAN_SECONDS, self._rescan)
+        self.call_after_refresh(self._review)
+
+    def _rescan(self) -> None:
+        self.run_worker(self.session.rescan(), name="rescan", group="rescan", exclusive=True)
+
+    def _review(self) -> None:
+        self.run_worker(self.session.review(), name="review", group="review", exclusive=True)
+
+    # --- messages to the screens that are shown ------------------------------------------------
+
+    def _hand_on(self, message: Message) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, CockpitScreen):
+                screen.post_message(replace(message))  # type: ignore[type-var]
+
+    def on_workspace_changed(self, message: WorkspaceChanged) -> None:
+        """Show what is new and answer the stepper's questions again."""
+        self._review()
+        self._hand_on(message)
+
+    def on_facts_changed(self, message: FactsChanged) -> None:
+        """Hand on."""
+        self._hand_on(message)
+
+    def on_run_updated(self, message: RunUpdated) -> None:
+        """Hand on."""
+        self._hand_on(message)
+
+    def on_run_ended(self, message: RunEnded) -> None:
+        """Hand on and look for what the run left behind."""
+        self._hand_on(message)
+        self._rescan()
+
+    def on_problem(self, message: Problem) -> None:
+        """Show the line on the screen that is shown."""
+        for screen in self.screen_stack:
+            if isinstance(screen, CockpitScreen):
+                screen.show_problem(message.text)
+
+    def on_host_key_unknown(self, message: HostKeyUnknown) -> None:
+        """Ask the operator; nothing connects before the answer."""
+
+    # --- actions -------------------------------------------------------------------------------
+
+    def action_show(self, screen: str) -> None:
+        """Go to a screen; it keeps its place when left."""
+        self.switch_mode(screen)
+
+    def action_toggle_theme(self) -> None:
+        """Change between dark and light."""
+        self.theme = other(self.theme)
+
+    def action_help(self) -> None:
+        """Show the keys of this screen."""
+
+
+def run_app(root: Path) -> int:
+    """Open the app on a folder and return the exit code. Raises InputError if it is no workspace."""
+    return ClinasrApp(open_workspace(root)).run() or 0

@@ -1,0 +1,62 @@
+"""Messages from the session's workers to the app and from the app to the screen that is shown.
+
+None of them bubbles: the app hands each on by itself, so a screen's handler ends its way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+if TYPE_CHECKING:
+    from clinasr_tui.errors import HostKeyError
+
+
+@dataclass
+class WorkspaceChanged(Message, bubble=False):
+    """A file of the workspace came, went or changed."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, WorkspaceChanged)
+
+
+@dataclass
+class FactsChanged(Message, bubble=False):
+    """A background result that the stepper shows is known now."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, FactsChanged)
+
+
+@dataclass
+class RunUpdated(Message, bubble=False):
+    """A watched run has news; read them from the session's `WatchedRun`."""
+
+    run: str
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, RunUpdated) and message.run == self.run
+
+
+@dataclass
+class RunEnded(Message, bubble=False):
+    """Nothing more will come from a watched run."""
+
+    run: str
+
+
+@dataclass
+class HostKeyUnknown(Message, bubble=False):
+    """A host showed a key that is not confirmed; `error.changed` tells a changed key."""
+
+    run: str
+    error: HostKeyError
+
+
+@dataclass
+class Problem(Message, bubble=False):
+    """One line the operator must see; the app keeps running."""
+
+    text: str

@@ -1,0 +1,19 @@
+"""Where the style sheets are: inside the package when installed, in `styles/` of a source tree."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+
+@cache
+def _folder() -> Path:
+    package = Path(str(files("clinasr_tui")))
+    installed = package / "styles"
+    return installed if installed.is_dir() else package.parent / "styles"
+
+
+def style_path(name: str) -> Path:
+    """The absolute path of a style sheet, for `CSS_PATH` (`style_path("gate")` → …/gate.tcss)."""
+    return _folder() / f"{name}.tcss"

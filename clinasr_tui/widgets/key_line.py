@@ -1,0 +1,62 @@
+"""The footer: the keys of this screen and the way to the others, from the action table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual.content import Content
+from textual.style import Style
+from textual.widget import Widget
+
+from clinasr_tui.actions import Action, actions_for, key_names
+
+
+class KeyLine(Widget):
+    """One line of keys. `current` is the action id to highlight (the screen that is shown)."""
+
+    DEFAULT_CSS = """
+    KeyLine { height: 1; padding: 0 1; }
+    """
+
+    def __init__(self, actions: Iterable[Action], *, current: str = "", target: str = "screen") -> None:
+        super().__init__()
+        self._actions = tuple(action for action in actions if action.footer)
+        self._current = current
+        self._target = target
+
+    def render(self) -> Content:
+        """Keys in table order; what does not fit ends in … and stands in the help (?)."""
+        width = self.content_size.width
+        line = Content("")
+        for place, action in enumerate(self._actions):
+            gap = "" if place == 0 else "  " if self._target == "screen" or not _is_screen(action) else " "
+            part = Content.assemble(gap, self._one(action))
+            rest = len(self._actions) - place - 1
+            if line.cell_length + part.cell_length > width - (2 if rest else 0):
+                return Content.assemble(line, (" …", "$quiet"))
+            line = line + part
+        return line
+
+    def _one(self, action: Action) -> Content:
+        key = key_names(action.key, only_first=True)
+        here = bool(self._current) and action.id == self._current
+        part = Content.assemble(
+            (key, "bold $accent"), " ", (action.label, "bold reverse" if here else "$foreground 80%")
+        )
+        # A click does what the key does.
+        target = f"{self._target}.{action.id}"
+        return part.stylize(Style.from_meta({"@click": target}))
+
+
+def _is_screen(action: Action) -> bool:
+    return action.id.startswith("show(")
+
+
+def screen_keys(screen_id: str) -> KeyLine:
+    """The footer line with one screen's own keys."""
+    return KeyLine(actions_for(screen_id))
+
+
+def app_keys(screen_id: str) -> KeyLine:
+    """The footer line with the keys that work everywhere, the shown screen highlighted."""
+    return KeyLine(actions_for(""), current=f"show('{screen_id}')", target="app")

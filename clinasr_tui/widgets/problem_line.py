@@ -1,0 +1,28 @@
+"""One line for what went wrong, loud but small; gone when nothing is wrong."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.widgets import Static
+
+from clinasr_tui.text import visible
+
+
+class ProblemLine(Static):
+    """Shows an error's one line (it may wrap) and hides without one."""
+
+    DEFAULT_CSS = """
+    ProblemLine { display: none; height: auto; max-height: 4; padding: 0 1; color: $error; }
+    ProblemLine.-shown { display: block; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("", markup=False)
+        self.text = ""
+
+    def show(self, text: str) -> None:
+        """Show a line; "" hides it."""
+        if text != self.text:
+            self.text = text
+            self.update(Content.assemble(("✖ ", "bold"), visible(text)) if text else Content(""))
+            self.set_class(bool(text), "-shown")
