@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
+from textual.containers import Vertical
 from textual.screen import Screen
 
 from clinasr_tui.actions import bindings_for
@@ -56,13 +57,14 @@ class CockpitScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Title line, the subclass's body, a line for problems, two lines of keys."""
         yield TitleLine(self.session.workspace.name, self.title_text())
-        yield from self.compose_body()
+        with Vertical(id="body"):
+            yield from self.compose_body()
         yield ProblemLine()
         yield screen_keys(self.SCREEN_ID)
         yield app_keys(self.SCREEN_ID)
 
     def compose_body(self) -> ComposeResult:
-        """The screen's own widgets, between title and keys."""
+        """The screen's own widgets, between title and keys; their container takes all the room."""
         raise NotImplementedError
 
     def refresh_view(self) -> None:

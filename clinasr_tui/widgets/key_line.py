@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.style import Style
 from textual.widget import Widget
 
 from clinasr_tui.actions import Action, actions_for, key_names
+
+if TYPE_CHECKING:
+    from textual import events
 
 
 class KeyLine(Widget):
@@ -43,9 +47,13 @@ class KeyLine(Widget):
         part = Content.assemble(
             (key, "bold $accent"), " ", (action.label, "bold reverse" if here else "$foreground 80%")
         )
-        # A click does what the key does.
-        target = f"{self._target}.{action.id}"
-        return part.stylize(Style.from_meta({"@click": target}))
+        return part.stylize(Style.from_meta({"action": f"{self._target}.{action.id}"}))
+
+    async def on_click(self, event: events.Click) -> None:
+        """A click does what the key does."""
+        action = event.style.meta.get("action")
+        if action:
+            await self.run_action(action)
 
 
 def _is_screen(action: Action) -> bool:
