@@ -119,14 +119,17 @@ def _block_extent(lows: array[float], highs: array[float], bad: bytearray, start
 
 
 class Column(NamedTuple):
-    """What falls into one dot column. `first` and `last` say where lines join on; NaN breaks a line."""
+    """What falls into dot column `x`: the points `start` to `stop` of the series.
+
+    `first` and `last` are the values where lines join on; one that is not finite breaks the line.
+    """
 
     x: int
+    start: int
+    stop: int
     first: float
     last: float
-    low: float
-    high: float
-    bad: bool
+    extent: Extent
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,40 +161,43 @@ def thin(steps: Sequence[int], values: Sequence[float], index: ExtentIndex, axis
     while start < size:
         x = axis.column(steps[start])
         stop = bisect_left(steps, axis.start(x + 1), start + 1) if axis.scale else size
-        low, high, bad = index.query(values, start, stop)
-        found.append(Column(x, values[start], values[stop - 1], low, high, bad))
+        extent = index.query(values, start, stop)
+        found.append(Column(x, start, stop, values[start], values[stop - 1], extent))
         start = stop
     return found
 
 
-@dataclass(frozen=True, slots=True)
 class ValueAxis:
     """Vertical axis: finite `low` < `high` over `rows` dots, linear or logarithmic (then `low` > 0)."""
 
-    low: float
-    high: float
-    rows: int
-    log: bool = False
+    def __init__(self, low: float, high: float, rows: int, *, log: bool = False) -> None:
+        self.low = low
+        self.high = high
+        self.rows = rows
+        self.log = log
+        self._start, end = (math.log(low), math.log(high)) if log else (low, high)
+        self._scale = (rows - 1) / (end - self._start)
 
     def row(self, value: float) -> int:
         """The dot row (0 at the bottom) of a finite value, clamped to the axis."""
-        low, high = self.low, self.high
-        value = min(max(value, low), high)
-        if self.log:
-            low, high, value = math.log(low), math.log(high), math.log(value)
-        return round((value - low) / (high - low) * (self.rows - 1))
+        if value <= self.low:
+            return 0
+        if value >= self.high:
+            return self.rows - 1
+        return int(((math.log(value) if self.log else value) - self._start) * self._scale + 0.5)
 
 
-def value_axis(columns: Sequence[Column], rows: int, *, log: bool) -> ValueAxis | None:
-    """The axis that shows every finite value of `columns`; None if there is none."""
-    lows = [column.low for column in columns if column.low <= column.high]
-    highs = [column.high for column in columns if column.low <= column.high]
-    if not lows:
+def value_axis(extents: Sequence[Extent], rows: int, *, log: bool) -> ValueAxis | None:
+    """The axis that shows every finite value; None if there is none.
+
+    A logarithmic axis begins at the smallest positive bound and is linear without any.
+    """
+    bounds = [bound for extent in extents if not extent.empty for bound in extent[:2]]
+    if not bounds:
         return None
-    low, high = min(lows), max(highs)
+    low, high = min(bounds), max(bounds)
     if log and high > 0:
-        if low <= 0:
-            low = min((value for value in (*lows, *highs) if value > 0), default=high)
+        low = low if low > 0 else min(bound for bound in bounds if bound > 0)
         if low == high:
             low, high = low / 1.5, high * 1.5
         return ValueAxis(low, high, rows, log=True)
@@ -230,8 +236,9 @@ class Raster:
         """Draw a thinned series: every column's extent, joined unless a value is not finite."""
         pen: tuple[int, int] | None = None
         for column in columns:
-            if column.low <= column.high:
-                self.span(column.x, axis.row(column.low), axis.row(column.high))
+            low, high, _ = column.extent
+            if low <= high:
+                self.span(column.x, axis.row(low), axis.row(high))
             if pen is not None and math.isfinite(column.first) and column.x > pen[0]:
                 self.segment(*pen, column.x, axis.row(column.first))
             pen = (column.x, axis.row(column.last)) if math.isfinite(column.last) else None
