@@ -1,0 +1,75 @@
+"""Open inputs and write outputs: one clear line when it fails, and never half a file."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from clinasr_tui.errors import InputError
+
+
+def open_input(path: Path, what: str) -> BinaryIO:
+    """Open `path` for reading bytes; `what` names its role ("manifest"). Raises InputError."""
+    try:
+        if path.is_dir():
+            raise InputError(f"is a folder, not a {what}", where=str(path), remedy="Name the file itself")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise InputError(f"no such {what}", where=str(path), remedy="Check the path") from None
+    except OSError as error:
+        raise InputError(
+            f"the {what} cannot be read ({error.strerror})", where=str(path), remedy="Check its permissions"
+        ) from None
+    except ValueError:
+        raise InputError(f"this is no usable path for a {what}", where=repr(str(path))) from None
+
+
+def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    r"""Yield (1-based line number, bytes without line end); blank lines are skipped, as NeMo does.
+
+    Lines end at `\n`; a `\r` before it is not part of the line.
+    """
+    for number, line in enumerate(stream, 1):
+        if not line.isspace():
+            yield number, line.rstrip(b"\r\n")
+
+
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write a file through a temporary one beside it. Raises InputError; an old file then stays."""
+    write_together({path: data})
+
+
+def write_together(files: Mapping[Path, bytes | Iterable[bytes]]) -> None:
+    """Write several files that belong together: none takes its name before all are written.
+
+    Missing folders are made. Raises InputError and removes the temporary files if one cannot be written.
+    """
+    written: list[tuple[Path, Path]] = []
+    try:
+        for path, data in files.items():
+            temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                written.append((temporary, path))
+                with temporary.open("xb") as stream:
+                    stream.writelines((data,) if isinstance(data, bytes) else data)
+            except OSError as error:
+                raise _unwritable(path, error) from None
+        for temporary, path in written:
+            try:
+                temporary.replace(path)
+            except OSError as error:
+                raise _unwritable(path, error) from None
+    finally:
+        for temporary, _ in written:
+            temporary.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"cannot be written ({error.strerror})",
+        where=str(path),
+        remedy="Choose another folder, or check its permissions and free space",
+    )
