@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,15 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare and print; exit code 0 whatever the verdict."""
-    from clinasr_tui.flywheel.comparison import compare, compare_leaderboards, to_json
+    from clinasr_tui.flywheel.comparison import to_json
+    from clinasr_tui.flywheel.review import comparison_of
 
     a, b = load_source(args.a), load_source(args.b)
-    priority = args.priority or settings_of(args.b).priority
-    if a.scored is not None and b.scored is not None:
-        result = compare(a.scored, b.scored, held_out=_held_out(args), priority=priority)
-    else:
+    settings = settings_of(args.b)
+    if args.priority:
+        settings = replace(settings, priority=args.priority)
+    if a.scored is None or b.scored is None:
         note("only a leaderboard is known of one side: no row by row comparison, no intervals")
-        result = compare_leaderboards(a.board, b.board, priority=priority)
+    result = comparison_of(a.scored or a.board, b.scored or b.board, _held_out(args), settings)
     if args.json:
         print_json("compare", {"a": str(args.a), "b": str(args.b), **to_json(result)})
     else:
@@ -55,12 +56,12 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _held_out(args: argparse.Namespace) -> Collection[tuple[str, str]] | None:
+def _held_out(args: argparse.Namespace) -> frozenset[tuple[str, str]] | None:
     from clinasr_tui.flywheel.manifest import read_manifest
     from clinasr_tui.flywheel.workspace import cycle_number
 
     if args.held_out is not None:
-        return {(row.audio_filepath, row.term) for row in read_manifest(args.held_out)}
+        return frozenset((row.audio_filepath, row.term) for row in read_manifest(args.held_out))
     workspace = workspace_of(args.b)
     folder = args.b if args.b.is_dir() else args.b.parent
     number = cycle_number(folder)

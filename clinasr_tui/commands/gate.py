@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,22 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 if the gate passes, 1 if it is blocked."""
-    from clinasr_tui.flywheel.bases import DEFAULT_BASE, base_standing
-    from clinasr_tui.flywheel.gate import evaluate_gate
     from clinasr_tui.flywheel.preflight import check_manifest
+    from clinasr_tui.flywheel.review import gate_of
 
     cycle = open_cycle(args.cycle)
     settings = settings_of(args.cycle)
     errors = None
     if cycle.manifest is not None:
         errors = check_manifest(cycle.manifest, check_audio=not args.no_audio).errors
-    result = evaluate_gate(
-        load_cycle(cycle).board,
-        base=base_standing(args.base or settings.base or DEFAULT_BASE),
-        preflight_errors=errors,
-        priority=args.priority or settings.priority,
-        first_eval=cycle.number <= 1 if args.first is None else args.first,
-    )
+    overrides = {"priority": args.priority, "base": args.base}
+    settings = replace(settings, **{key: value for key, value in overrides.items() if value})
+    result = gate_of(cycle, load_cycle(cycle).board, errors, settings, first_eval=args.first)
     if args.json:
         print_json("gate", _document(result))
     else:

@@ -54,16 +54,10 @@ def load_cycle(cycle: Cycle) -> Source:
 def load_hypotheses(path: Path, manifest: Path | None = None) -> Source:
     """Read and score transcripts; a manifest fills fields they lack."""
     from clinasr_tui.commands.output import note
-    from clinasr_tui.flywheel.hypotheses import fill_from_manifest, read_hypotheses
     from clinasr_tui.flywheel.leaderboard import build_leaderboard
-    from clinasr_tui.flywheel.manifest import read_manifest
-    from clinasr_tui.flywheel.scoring import score
+    from clinasr_tui.flywheel.review import scored_file
 
-    hypotheses = read_hypotheses(path)
-    if manifest is not None:
-        for warning in fill_from_manifest(hypotheses, read_manifest(manifest)):
-            note(f"warning: {warning}")
-    scored = score(hypotheses)
+    scored = scored_file(path, manifest, lambda warning: note(f"warning: {warning}"))
     return Source(str(path), scored, build_leaderboard(scored))
 
 

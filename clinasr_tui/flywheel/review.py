@@ -41,8 +41,15 @@ def scored_cycle(cycle: Cycle) -> ScoredSet:
     return scored_file(cycle.hypotheses, cycle.manifest)
 
 
-def gate_of(cycle: Cycle, board: Leaderboard, preflight_errors: int | None, settings: Settings) -> GateResult:
-    """The gate of a cycle with the workspace's settings; cycle 1 counts as the first eval."""
+def gate_of(
+    cycle: Cycle,
+    board: Leaderboard,
+    preflight_errors: int | None,
+    settings: Settings,
+    *,
+    first_eval: bool | None = None,
+) -> GateResult:
+    """The gate of a cycle with the workspace's settings; unless told, cycle 1 counts as the first eval."""
     from clinasr_tui.flywheel.bases import DEFAULT_BASE, base_standing
     from clinasr_tui.flywheel.gate import evaluate_gate
 
@@ -51,7 +58,7 @@ def gate_of(cycle: Cycle, board: Leaderboard, preflight_errors: int | None, sett
         base=base_standing(settings.base or DEFAULT_BASE),
         preflight_errors=preflight_errors,
         priority=settings.priority,
-        first_eval=cycle.number <= 1,
+        first_eval=cycle.number <= 1 if first_eval is None else first_eval,
     )
 
 
