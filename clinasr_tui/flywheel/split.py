@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
-from clinasr_tui.flywheel.manifest import ManifestRow
+from clinasr_tui.errors import InputError
+from clinasr_tui.flywheel.files import write_together
+from clinasr_tui.flywheel.manifest import ManifestRow, audio_path
+from clinasr_tui.text import visible
+
+MIN_PRIORITY_ROWS = 5
+TRAIN_FILE = "train.jsonl"
+VALIDATION_FILE = "validation.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +34,80 @@ def split_rows(
     seed: int = 42,
     priority: tuple[str, ...] = (),
 ) -> Split:
-    """Split rows. Raises InputError if a priority category has fewer than 5 rows."""
-    raise NotImplementedError
+    """Split rows, the same way for the same rows in the same order.
+
+    Raises InputError if a priority category has fewer than 5 rows or the fraction is not between
+    0 and 1 (both excluded).
+    """
+    if not 0.0 < validation_fraction < 1.0:
+        raise InputError(
+            f"the validation fraction {validation_fraction:g} is not between 0 and 1",
+            remedy="The method's is 0.2",
+        )
+    by_category: dict[str, list[ManifestRow]] = {}
+    for row in rows:
+        by_category.setdefault(row.entity_category, []).append(row)
+    for category in priority:
+        _expect_enough(category, len(by_category.get(category, ())))
+    generator = Random(seed)  # noqa: S311  (the published generator, not a secret)
+    train: list[ManifestRow] = []
+    validation: list[ManifestRow] = []
+    counts: dict[str, tuple[int, int]] = {}
+    warnings: list[str] = []
+    for category, members in by_category.items():
+        generator.shuffle(members)
+        held_out = max(1, int(validation_fraction * len(members)))
+        if len(members) < 2:
+            held_out = 0
+            name = visible(category) or "(no category)"
+            warnings.append(f"{name} has 1 row: it goes to train and the category is not validated")
+        validation.extend(members[:held_out])
+        train.extend(members[held_out:])
+        counts[category] = (len(members) - held_out, held_out)
+    if not validation:
+        warnings.append("there is no validation row: a run needs at least one")
+    return Split(tuple(train), tuple(validation), counts, tuple(warnings))
 
 
-def write_split(split: Split, folder: Path) -> tuple[Path, Path]:
-    """Write train.jsonl and validation.jsonl (each to a temporary file, then renamed)."""
-    raise NotImplementedError
+def _expect_enough(category: str, count: int) -> None:
+    if count < MIN_PRIORITY_ROWS:
+        raise InputError(
+            f"priority category {category} has {count} row{'s' * (count != 1)}, the method needs "
+            f"{MIN_PRIORITY_ROWS}",
+            remedy="Grow the manifest (build) before splitting it",
+        )
+
+
+def write_split(split: Split, folder: Path, *, manifest: Path | None = None) -> tuple[Path, Path]:
+    """Write train.jsonl and validation.jsonl, both or neither; rows keep the manifest's bytes.
+
+    Raises InputError if that would overwrite `manifest`, the file the rows came from. Relative audio
+    paths keep their meaning only beside the manifest: see `moved_audio_warning`.
+    """
+    train, validation = folder / TRAIN_FILE, folder / VALIDATION_FILE
+    if manifest is not None and manifest.resolve() in (train.resolve(), validation.resolve()):
+        raise InputError(
+            "the split would overwrite its own manifest", where=str(manifest), remedy="Name another folder"
+        )
+    write_together({train: _lines(split.train), validation: _lines(split.validation)})
+    return train, validation
+
+
+def moved_audio_warning(rows: Sequence[ManifestRow], manifest: Path, folder: Path) -> str | None:
+    """What to tell an operator who writes a split of `manifest` into another folder, if anything.
+
+    NeMo looks for relative audio beside the file that names it.
+    """
+    if folder.resolve() == manifest.parent.resolve():
+        return None
+    lost = sum(not audio_path(folder / TRAIN_FILE, row.audio_filepath).exists() for row in rows)
+    if not lost:
+        return None
+    return (
+        f"{lost} of {len(rows)} rows name audio that is not found from {folder}: "
+        "write the split beside the manifest or make the paths absolute"
+    )
+
+
+def _lines(rows: Sequence[ManifestRow]) -> list[bytes]:
+    return [row.raw + b"\n" for row in rows]
