@@ -23,7 +23,7 @@ WEIGHTS = (0.0, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
 class LossChart(Widget):
     """Draws a train-loss series with its validation WER; drawn again only when they have grown.
 
-    Actions for a screen's keys: `toggle_log`, `smooth(±1)`, `move_cursor(±1)`, `clear_cursor`.
+    For a screen's keys: `toggle_log`, `smooth(±1)`, `move_cursor(±1)`, `clear_cursor`.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {

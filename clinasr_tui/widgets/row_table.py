@@ -100,7 +100,7 @@ def layout_columns(columns: Sequence[Column], width: int) -> list[tuple[int, int
     return result
 
 
-class RowTable(ScrollView, can_focus=True):
+class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
     """A virtual table with a header, a cursor row and the usual keys.
 
     Posts `Highlighted` when the cursor comes to another row and `Selected` on Enter or a click on it.

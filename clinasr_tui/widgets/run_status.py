@@ -1,0 +1,214 @@
+"""What a run is doing, in one line, and what is wrong with it, loud: status, contact, health."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.widget import Widget
+
+from clinasr_tui.text import visible
+from clinasr_tui.training.snapshot import Level, Outcome, Phase
+from clinasr_tui.widgets.figures import score_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clinasr_tui.training.snapshot import Alert, RunSnapshot
+
+_EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+_BAR_WIDTH = 16
+_PHASES = {
+    Phase.WAITING: "waiting for the run to write something",
+    Phase.PULLING: "pulling the container",
+    Phase.LOADING: "loading model and data",
+    Phase.SLEEPING: "sleeping: NeMo waits 60 s or more for the model download",
+    Phase.TRAINING: "training",
+    Phase.VALIDATING: "validating",
+    Phase.SAVING: "saving a checkpoint",
+    Phase.FINISHED: "finished",
+    Phase.FAILED: "failed",
+}
+_OUTCOMES = {
+    Outcome.FINISHED: ("✔ finished", "bold $good"),
+    Outcome.FAILED: ("✖ failed", "bold $bad"),
+    Outcome.INTERRUPTED: ("✖ interrupted", "bold $bad"),
+    Outcome.DIVERGED: ("✖ diverged", "bold $bad"),
+}
+_SIGNS = {Level.ERROR: "✖", Level.WARNING: "▲", Level.INFO: "i"}
+_STYLES = {Level.ERROR: "bold $bad", Level.WARNING: "bold $warning", Level.INFO: "$quiet"}
+
+
+def clock(seconds: float) -> str:
+    """A length of time as a clock shows it: `0:09`, `12:30`, `1:02:03`."""
+    whole = max(round(seconds), 0)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def progress_bar(fraction: float, width: int = _BAR_WIDTH) -> str:
+    """A bar in eighths of a cell between two edges: `▕████▋   ▏`."""
+    eighths = round(min(max(fraction, 0.0), 1.0) * width * 8)
+    full, part = divmod(eighths, 8)
+    return f"▕{('█' * full + _EIGHTHS[part]).ljust(width)}▏"
+
+
+def status_line(snapshot: RunSnapshot, name: str) -> Content:
+    """`sft3 · epoch 2/3 ▕███▌ ▏ step 112/150 · 4.2 it/s · ETA 0:09`."""
+    parts = [Content.styled(visible(name), "bold")]
+    ended = _OUTCOMES.get(snapshot.outcome)
+    if ended:
+        parts.append(Content.styled(*ended))
+    elif snapshot.phase is not Phase.TRAINING or snapshot.epoch is None:
+        parts.append(Content(_PHASES[snapshot.phase]))
+    if snapshot.epoch is not None:
+        epochs = f"/{snapshot.max_epochs}" if snapshot.max_epochs else ""
+        parts.append(Content(f"epoch {snapshot.epoch + 1}{epochs}"))
+    if snapshot.step is not None:
+        parts.append(_steps(snapshot.step + 1, snapshot.max_steps))
+    if ended:
+        parts += _ending(snapshot)
+    else:
+        if snapshot.seconds_per_step:
+            parts.append(Content(_rate(snapshot.seconds_per_step)))
+        if snapshot.eta_seconds is not None:
+            parts.append(Content(f"ETA {clock(snapshot.eta_seconds)}"))
+    return Content.styled(" · ", "$quiet").join(parts)
+
+
+def _steps(done: int, of: int | None) -> Content:
+    if not of:
+        return Content(f"step {done}")
+    return Content.assemble((progress_bar(done / of), "$primary"), f" step {done}/{of}")
+
+
+def _rate(seconds: float) -> str:
+    return f"{1 / seconds:.1f} it/s" if seconds <= 1 else f"{seconds:.1f} s/it"
+
+
+def _ending(snapshot: RunSnapshot) -> list[Content]:
+    parts = []
+    if snapshot.exit_code is not None:
+        parts.append(Content(f"exit code {snapshot.exit_code}"))
+    if snapshot.val_wer and snapshot.outcome is Outcome.FINISHED:
+        best = min(value for _, value in snapshot.val_wer)
+        parts.append(Content(f"val WER {score_text(snapshot.val_wer[-1][1])} (best {score_text(best)})"))
+    return parts
+
+
+def healthy_line(snapshot: RunSnapshot) -> Content:
+    """`✔ healthy · 200 files, none dropped`; says so while nothing can be told yet."""
+    if snapshot.outcome is Outcome.UNKNOWN or (snapshot.phase is Phase.WAITING and not snapshot.points):
+        return Content.styled("nothing to judge yet", "$quiet")
+    parts = [Content.styled("✔ healthy", "bold $good")]
+    if snapshot.train_files is not None:
+        dropped = f"{snapshot.filtered_files} dropped" if snapshot.filtered_files else "none dropped"
+        parts.append(Content(f"{snapshot.train_files} files, {dropped}"))
+    if snapshot.outcome is Outcome.FINISHED:
+        parts.append(Content.styled("finished; next: compare the cycles (7)", "bold"))
+    return Content.styled(" · ", "$quiet").join(parts)
+
+
+def alert_lines(alert: Alert) -> Content:
+    """An alert with what to do, on two lines or more."""
+    return Content.assemble(
+        (f"{_SIGNS[alert.severity]} ", _STYLES[alert.severity]),
+        (visible(alert.message), _STYLES[alert.severity]),
+        "\n",
+        (f"  {visible(alert.remedy)}" if alert.remedy else "", "$foreground"),
+    ).rstrip()
+
+
+def contact_line(name: str, *, lost: bool, retry_in: float | None, error: str) -> Content:
+    """State of the connection where it is not simply good; empty if it is.
+
+    `error` is the line of what ended following: it needs the operator (key r tries again).
+    """
+    if error:
+        return Content.assemble(("✖ ", "bold $bad"), (visible(error), "$bad"), ("  r: try again", "bold"))
+    if lost:
+        again = f"; retry in {max(round(retry_in), 0)} s" if retry_in is not None else ""
+        return Content.assemble(
+            ("▲ contact lost", "bold $warning"),
+            (f" ({visible(name)}); the run itself goes on{again}", "$warning"),
+        )
+    return Content("")
+
+
+class RunStatus(Widget):
+    """The status line of a run."""
+
+    DEFAULT_CSS = """
+    RunStatus { height: 1; padding: 0 1; }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._line = Content("")
+
+    def show(self, line: Content) -> None:
+        """Show a line; drawn only if it differs."""
+        if not line.is_same(self._line):
+            self._line = line
+            self.refresh()
+
+    def render(self) -> Content:
+        """The line, cut to the width."""
+        return self._line.truncate(self.content_size.width, ellipsis=True)
+
+
+class HealthLines(Widget):
+    """The health of a run: one quiet line while it is well, the loudest thing on the screen if not.
+
+    `expanded` lists every alert; else the worst is shown and the others are counted.
+    """
+
+    DEFAULT_CSS = """
+    HealthLines {
+        height: auto; max-height: 14; padding: 0 1; margin: 0;
+        &.-warning { border-left: thick $warning; background: $warning 15%; }
+        &.-error { border-left: thick $error; background: $error 20%; }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._snapshot: RunSnapshot | None = None
+        self._content = Content("")
+        self.expanded = False
+
+    def show(self, snapshot: RunSnapshot) -> None:
+        """Show the health of a snapshot; laid out again only if it reads differently."""
+        self._snapshot = snapshot
+        alerts = snapshot.health
+        # The reader gives errors first.
+        worst = alerts[0].severity if alerts else None
+        self.set_class(worst is Level.ERROR, "-error")
+        self.set_class(worst is Level.WARNING, "-warning")
+        content = self._compose_lines(snapshot, alerts)
+        if not content.is_same(self._content):
+            self._content = content
+            self.refresh(layout=True)
+
+    def toggle(self) -> None:
+        """List every alert, or only the worst."""
+        self.expanded = not self.expanded
+        if self._snapshot is not None:
+            self.show(self._snapshot)
+
+    def _compose_lines(self, snapshot: RunSnapshot, alerts: Sequence[Alert]) -> Content:
+        if not alerts:
+            return healthy_line(snapshot)
+        if self.expanded:
+            return Content("\n").join(alert_lines(alert) for alert in alerts)
+        first = alert_lines(alerts[0])
+        more = len(alerts) - 1
+        if not more:
+            return first
+        names = ", ".join(alert.id for alert in alerts[1:])
+        return Content.assemble(first, "\n", (f"  and {more} more: {names} (a: list)", "$quiet"))
+
+    def render(self) -> Content:
+        """The lines, wrapped."""
+        return self._content
