@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.files import write_together
-from clinasr_tui.flywheel.manifest import ManifestRow, audio_path
 from clinasr_tui.text import visible
+
+if TYPE_CHECKING:
+    from clinasr_tui.flywheel.manifest import ManifestRow
 
 MIN_PRIORITY_ROWS = 5
 TRAIN_FILE = "train.jsonl"
@@ -82,7 +85,7 @@ def write_split(split: Split, folder: Path, *, manifest: Path | None = None) -> 
     """Write train.jsonl and validation.jsonl, both or neither; rows keep the manifest's bytes.
 
     Raises InputError if that would overwrite `manifest`, the file the rows came from. Relative audio
-    paths keep their meaning only beside the manifest: see `moved_audio_warning`.
+    paths keep their meaning only beside the manifest: NeMo looks for them beside the file that names them.
     """
     train, validation = folder / TRAIN_FILE, folder / VALIDATION_FILE
     if manifest is not None and manifest.resolve() in (train.resolve(), validation.resolve()):
@@ -91,22 +94,6 @@ def write_split(split: Split, folder: Path, *, manifest: Path | None = None) -> 
         )
     write_together({train: _lines(split.train), validation: _lines(split.validation)})
     return train, validation
-
-
-def moved_audio_warning(rows: Sequence[ManifestRow], manifest: Path, folder: Path) -> str | None:
-    """What to tell an operator who writes a split of `manifest` into another folder, if anything.
-
-    NeMo looks for relative audio beside the file that names it.
-    """
-    if folder.resolve() == manifest.parent.resolve():
-        return None
-    lost = sum(not audio_path(folder / TRAIN_FILE, row.audio_filepath).exists() for row in rows)
-    if not lost:
-        return None
-    return (
-        f"{lost} of {len(rows)} rows name audio that is not found from {folder}: "
-        "write the split beside the manifest or make the paths absolute"
-    )
 
 
 def _lines(rows: Sequence[ManifestRow]) -> list[bytes]:

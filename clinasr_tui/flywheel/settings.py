@@ -1,0 +1,120 @@
+"""`clinasr.toml`: a workspace's own settings."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from clinasr_tui.errors import InputError
+from clinasr_tui.flywheel.files import open_input
+from clinasr_tui.flywheel.vocabulary import ENTITY_CATEGORIES
+from clinasr_tui.text import visible
+
+SETTINGS_FILE = "clinasr.toml"
+_KNOWN_KEYS = {"name": None, "gate": {"priority", "base"}, "ssh": {"config", "known_hosts"}}
+_REMEDY = "Correct it, or remove the key for its default"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`clinasr.toml` of the workspace; every key has a default."""
+
+    priority: tuple[str, ...] = ("drug",)
+    base: str = ""
+    ssh_config: Path | None = None
+    """ssh config to read instead of ~/.ssh/config."""
+    known_hosts: Path | None = None
+    """Our own known-hosts file; None means the one in the operator's state folder."""
+    name: str = ""
+    """The workspace's name; "" means its folder's."""
+    warnings: tuple[str, ...] = ()
+    """Keys that mean nothing here, one line each."""
+
+
+def read_settings(root: Path) -> Settings:
+    """The settings of the workspace at `root`; defaults without a file. Relative paths start at `root`.
+
+    Raises InputError naming the file (and line, for what is not TOML).
+    """
+    path = root / SETTINGS_FILE
+    if not path.exists():
+        return Settings()
+    with open_input(path, "settings file") as stream:
+        content = stream.read()
+    try:
+        table = tomllib.loads(content.decode())
+    except UnicodeDecodeError:
+        raise InputError("not UTF-8", where=str(path), remedy="Save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        position = re.search(r" \(at line (\d+), column \d+\)", str(error))
+        where = f"{path}:{position[1]}" if position else str(path)
+        what = str(error).replace(position[0], "") if position else str(error)
+        raise InputError(f"not valid TOML ({what})", where=where, remedy="Correct the line") from None
+    return _settings(table, path)
+
+
+def _settings(table: dict[str, object], path: Path) -> Settings:
+    gate, ssh = _section(table, "gate", path), _section(table, "ssh", path)
+    return Settings(
+        priority=_priority(gate, path),
+        base=_text(gate, "base", "[gate] base", path),
+        ssh_config=_file(ssh, "config", path),
+        known_hosts=_file(ssh, "known_hosts", path),
+        name=_text(table, "name", "name", path),
+        warnings=tuple(
+            f"{path}: {visible(key)} means nothing here and is ignored" for key in _unknown_keys(table)
+        ),
+    )
+
+
+def _section(table: dict[str, object], name: str, path: Path) -> dict[str, object]:
+    section = table.get(name, {})
+    if not isinstance(section, dict):
+        raise InputError(f"{name} is no section", where=str(path), remedy=f"Write [{name}] above its keys")
+    return section
+
+
+def _text(table: dict[str, object], key: str, label: str, path: Path) -> str:
+    value = table.get(key, "")
+    if not isinstance(value, str):
+        raise InputError(f"{label} is not text", where=str(path), remedy=_REMEDY)
+    return value
+
+
+def _file(ssh: dict[str, object], key: str, path: Path) -> Path | None:
+    value = _text(ssh, key, f"[ssh] {key}", path)
+    if not value:
+        return None
+    try:
+        return path.parent / Path(value).expanduser()
+    except RuntimeError:
+        raise InputError(
+            f"[ssh] {key} names an unknown home folder", where=str(path), remedy=_REMEDY
+        ) from None
+
+
+def _priority(gate: dict[str, object], path: Path) -> tuple[str, ...]:
+    value = gate.get("priority", list(Settings().priority))
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+        raise InputError(
+            "[gate] priority is no list of categories", where=str(path), remedy='For example ["drug"]'
+        )
+    unknown = [item for item in value if item not in ENTITY_CATEGORIES]
+    if unknown:
+        raise InputError(
+            f"[gate] priority names an unknown category: {visible(unknown[0])}",
+            where=str(path),
+            remedy=f"Known are {', '.join(ENTITY_CATEGORIES)}",
+        )
+    return tuple(dict.fromkeys(value))
+
+
+def _unknown_keys(table: dict[str, object]) -> list[str]:
+    unknown = [key for key in table if key not in _KNOWN_KEYS]
+    for name, known in _KNOWN_KEYS.items():
+        section = table.get(name)
+        if known is not None and isinstance(section, dict):
+            unknown += [f"[{name}] {key}" for key in section if key not in known]
+    return unknown

@@ -1,0 +1,258 @@
+"""The flywheel as steps: what is done, what is ready, what is blocked and why, what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from clinasr_tui.flywheel.workspace import Cycle, RunRef, Workspace
+
+
+class StepState(StrEnum):
+    """State of a step of the flywheel."""
+
+    DONE = "done"
+    RUNNING = "running"
+    READY = "ready"
+    BLOCKED = "blocked"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the stepper: `screen` is where Enter leads, `detail` the reason or next action.
+
+    `screen` is "" where no screen belongs to the step: it is done outside of this program.
+    """
+
+    id: str
+    label: str
+    state: StepState
+    detail: str
+    screen: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the stepper needs beyond files: results computed in workers (None: not known yet).
+
+    They are about the round of `current_round`.
+    """
+
+    preflight_errors: int | None = None
+    gate_passed: bool | None = None
+    gate_reason: str = ""
+    run_outcome: str | None = None
+    """training.snapshot.Outcome of the newest run as text, None if not watched yet."""
+    run_progress: str = ""
+    """For example "epoch 2/3, about 40 s left"."""
+    verdict: str | None = None
+    """Verdict of the newest comparison."""
+
+
+class Round(NamedTuple):
+    """One turn of the flywheel: the cycle it starts from, its run, the cycle that re-evaluates."""
+
+    base: Cycle | None
+    run: RunRef | None
+    """The newest run of `base`."""
+    reeval: Cycle | None
+    """The first later cycle with transcripts."""
+
+
+def current_round(workspace: Workspace) -> Round:
+    """The newest turn of the flywheel in a workspace.
+
+    It starts from the newest cycle that is more than a re-evaluation. A re-evaluation is a cycle with
+    transcripts (and perhaps the same manifest) but no split or run of its own, whose transcripts are
+    offline_hyps.jsonl or follow a cycle with a run.
+    """
+    base = None
+    trained = False
+    for cycle in workspace.cycles:
+        own_work = bool(cycle.runs or cycle.train)
+        reevaluates = cycle.hypotheses is not None and (
+            trained or cycle.hypotheses.name == "offline_hyps.jsonl"
+        )
+        if base is None or own_work or not (reevaluates or cycle.is_empty):
+            base = cycle
+        trained = bool(cycle.runs)
+    if base is None:
+        return Round(None, None, None)
+    later = (cycle for cycle in workspace.cycles if cycle.number > base.number)
+    reeval = next((cycle for cycle in later if cycle.hypotheses or cycle.leaderboard), None)
+    return Round(base, base.runs[-1] if base.runs else None, reeval)
+
+
+_NOT_PROVIDED = "this version neither rents a box nor launches the run: bring your own GPU host"
+_OUTCOMES = {
+    "failed": "has failed",
+    "diverged": "has diverged: its weights are lost",
+    "interrupted": "was interrupted",
+}
+_ACTIONS = {
+    "grow": "grow the manifest (build), then start cycle {next}",
+    "worse": "overfit: grow the manifest (build) before any retraining, then start cycle {next}",
+    "unchanged": "look at the categories: the terms may already have been known",
+}
+
+
+def steps(workspace: Workspace, facts: Facts) -> tuple[Step, ...]:
+    """manifest, baseline, gate, split, box, train, re-eval, decide, deploy, in this order."""
+    turn = current_round(workspace)
+    manifest = _manifest(turn, facts)
+    baseline = _baseline(turn, manifest)
+    gate = _gate(baseline, facts)
+    split = _split(turn, manifest, gate)
+    train = _train(turn, split, facts)
+    reeval = _reeval(turn, train)
+    decide = _decide(turn, baseline, reeval, facts)
+    return (manifest, baseline, gate, split, _box(turn), train, reeval, decide, _deploy(turn, decide, facts))
+
+
+def next_step(all_steps: tuple[Step, ...]) -> Step | None:
+    """The step to do next: the running one, else the first ready one, else the first blocked one."""
+    for state in (StepState.RUNNING, StepState.READY, StepState.BLOCKED):
+        for step in all_steps:
+            if step.state is state:
+                return step
+    return None
+
+
+def _manifest(turn: Round, facts: Facts) -> Step:
+    def step(state: StepState, detail: str) -> Step:
+        return Step("manifest", "manifest", state, detail, "manifest")
+
+    folder = turn.base.folder.name if turn.base else "cycle1"
+    if turn.base is None or turn.base.manifest is None:
+        return step(StepState.READY, f"put manifest.jsonl and its audio/ (stage build) into {folder}/")
+    if facts.preflight_errors:
+        count = facts.preflight_errors
+        found = f"{count} pre-flight error{'s' * (count != 1)}"
+        return step(StepState.BLOCKED, f"{found}: press 2 for the rows and what to do")
+    clean = "pre-flight clean" if facts.preflight_errors == 0 else "pre-flight not finished yet"
+    return step(StepState.DONE, f"{folder}/manifest.jsonl, {clean}")
+
+
+def _baseline(turn: Round, manifest: Step) -> Step:
+    def step(state: StepState, detail: str) -> Step:
+        return Step("baseline", "baseline", state, detail, "leaderboard")
+
+    if turn.base is not None and (turn.base.hypotheses or turn.base.leaderboard):
+        return step(
+            StepState.DONE, f"{turn.base.folder.name} is scored: {turn.base.model or 'unnamed model'}"
+        )
+    if turn.base is None or manifest.state is StepState.READY:
+        return step(StepState.BLOCKED, "needs the manifest")
+    if manifest.state is StepState.BLOCKED:
+        return step(StepState.BLOCKED, "mend the manifest first")
+    folder = turn.base.folder.name
+    return step(StepState.READY, f"transcribe the manifest (stage eval) into {folder}/per_sample.json")
+
+
+def _gate(baseline: Step, facts: Facts) -> Step:
+    def step(state: StepState, detail: str) -> Step:
+        return Step("gate", "gate", state, detail, "gate")
+
+    if baseline.state is not StepState.DONE:
+        return step(StepState.BLOCKED, "needs a scored baseline")
+    if facts.gate_passed is None:
+        return step(StepState.READY, "press 3 to see whether fine-tuning pays")
+    if facts.gate_passed:
+        return step(StepState.DONE, facts.gate_reason or "fine-tuning pays")
+    return step(StepState.BLOCKED, facts.gate_reason or "press 3 for the criteria that do not hold")
+
+
+def _split(turn: Round, manifest: Step, gate: Step) -> Step:
+    def step(state: StepState, detail: str) -> Step:
+        return Step("split", "split", state, detail, "manifest")
+
+    if turn.base is not None and turn.base.train and turn.base.validation:
+        return step(StepState.DONE, "train.jsonl and validation.jsonl are there")
+    if turn.base is None or turn.base.manifest is None:
+        return step(StepState.BLOCKED, "needs the manifest")
+    if manifest.state is StepState.BLOCKED:
+        return step(StepState.BLOCKED, "mend the manifest first")
+    if gate.state is not StepState.DONE:
+        return step(StepState.BLOCKED, "after the gate")
+    folder = turn.base.folder.name
+    return step(StepState.READY, f"run: clinasr-tui split {folder}/manifest.jsonl")
+
+
+def _box(turn: Round) -> Step:
+    if turn.run is None:
+        detail = _NOT_PROVIDED
+    elif turn.run.host is None:
+        detail = "not needed: the run is on this machine"
+    else:
+        detail = f"not needed: the run is on host {turn.run.host}"
+    return Step("box", "box", StepState.NONE, detail, "")
+
+
+def _train(turn: Round, split: Step, facts: Facts) -> Step:
+    state, detail = _without_run(turn, split) if turn.run is None else _of_run(turn.run, turn.reeval, facts)
+    return Step("train", "train", state, detail, "watch")
+
+
+def _without_run(turn: Round, split: Step) -> tuple[StepState, str]:
+    if turn.reeval is not None:
+        return StepState.DONE, f"no run is recorded, but {turn.reeval.folder.name} is scored"
+    if turn.base is None or split.state is not StepState.DONE:
+        return StepState.BLOCKED, "needs the split"
+    record = f"{turn.base.folder.name}/models/<run>/training_run_info.json"
+    return StepState.READY, f"start the run on a GPU host and name it in {record}"
+
+
+def _of_run(run: RunRef, reeval: Cycle | None, facts: Facts) -> tuple[StepState, str]:
+    outcome = facts.run_outcome
+    if outcome == "running":
+        progress = f": {facts.run_progress}" if facts.run_progress else ""
+        return StepState.RUNNING, f"press 5 to watch the run {run.name}{progress}"
+    if outcome in _OUTCOMES:
+        return StepState.BLOCKED, f"{run.name} {_OUTCOMES[outcome]}. Press 5 for what to do"
+    if outcome == "finished":
+        return StepState.DONE, f"{run.name} has finished"
+    if reeval is not None:
+        return StepState.DONE, f"{run.name} is re-evaluated in {reeval.folder.name}"
+    return StepState.READY, f"press 5 to watch the run {run.name}"
+
+
+def _reeval(turn: Round, train: Step) -> Step:
+    def step(state: StepState, detail: str) -> Step:
+        return Step("re-eval", "re-eval", state, detail, "leaderboard")
+
+    if turn.reeval is not None:
+        model = turn.reeval.model or "unnamed model"
+        return step(StepState.DONE, f"{turn.reeval.folder.name} is scored: {model}")
+    if turn.base is None or train.state is not StepState.DONE:
+        return step(StepState.BLOCKED, "needs a finished run")
+    target = f"cycle{turn.base.number + 1}/offline_hyps.jsonl"
+    return step(StepState.READY, f"transcribe the same manifest with the tuned model into {target}")
+
+
+def _decide(turn: Round, baseline: Step, reeval: Step, facts: Facts) -> Step:
+    def step(state: StepState, detail: str) -> Step:
+        return Step("decide", "decide", state, detail, "compare")
+
+    if turn.base is None or turn.reeval is None or reeval.state is not StepState.DONE:
+        return step(StepState.BLOCKED, "needs the re-evaluation")
+    if baseline.state is not StepState.DONE:
+        return step(StepState.BLOCKED, "needs a scored baseline to compare with")
+    if facts.verdict is None:
+        pair = f"cycle {turn.base.number} with cycle {turn.reeval.number}"
+        return step(StepState.READY, f"press 7 to compare {pair}")
+    return step(StepState.DONE, f"the verdict is {facts.verdict} (7 shows why)")
+
+
+def _deploy(turn: Round, decide: Step, facts: Facts) -> Step:
+    def step(state: StepState, detail: str) -> Step:
+        return Step("deploy", "deploy", state, detail, "")
+
+    if decide.state is not StepState.DONE or turn.reeval is None:
+        return step(StepState.BLOCKED, "after the decision")
+    if facts.verdict == "keep":
+        return step(StepState.READY, "keep the tuned model; deploying it is described under nemotron-speech")
+    action = _ACTIONS.get(facts.verdict or "", "the model is not to be kept")
+    return step(StepState.BLOCKED, f"not now: {action.format(next=turn.reeval.number + 1)}")
