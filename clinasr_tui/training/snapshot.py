@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from array import array
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -73,9 +75,53 @@ class Series:
     """Unix seconds."""
     version: int = 0
     """Grows with every change, so that a widget knows when to redraw."""
+    rewrites: int = 0
+    """Grows when an earlier point is replaced or inserted; until then all changes were appends."""
+    newest: int | None = None
+    """Step of the point with the latest wall time: where the run is, also after a resume went back."""
+    newest_wall: float = -math.inf
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    def add(self, step: int, value: float, wall: float) -> None:
+        """Take a point. Of two points of one step (a resumed run) the later wall time wins.
+
+        At the same wall time NaN wins, then the greater value, so that the order in which event
+        files are read does not matter.
+        """
+        steps = self.steps
+        if not steps or step > steps[-1]:
+            steps.append(step)
+            self.values.append(value)
+            self.walls.append(wall)
+        elif not self._insert(step, value, wall):
+            return
+        self.version += 1
+        if wall > self.newest_wall or (wall == self.newest_wall and step > (self.newest or 0)):
+            self.newest, self.newest_wall = step, wall
+
+    def _insert(self, step: int, value: float, wall: float) -> bool:
+        """Replace or insert in the middle; False if what is there stays."""
+        at = bisect_left(self.steps, step)
+        if self.steps[at] == step:
+            old = self.values[at]
+            if wall < self.walls[at] or (wall == self.walls[at] and not (math.isnan(value) or value > old)):
+                return False
+            self.values[at], self.walls[at] = value, wall
+        else:
+            self.steps.insert(at, step)
+            self.values.insert(at, value)
+            self.walls.insert(at, wall)
+        self.rewrites += 1
+        return True
+
+    def at(self, step: int | None) -> float | None:
+        """The value logged for `step`, None if there is none."""
+        if step is None:
+            return None
+        at = bisect_left(self.steps, step)
+        return self.values[at] if at < len(self.steps) and self.steps[at] == step else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +158,10 @@ class RunSnapshot:
     health: tuple[Alert, ...] = ()
     headline: str = ""
     """One line: what happened or happens, for example "epoch 2 of 3, step 112 of 150"."""
+    damaged: int = 0
+    """Damaged stretches met in the event files."""
+
+    @property
+    def ended(self) -> bool:
+        """True once the run is over, however it ended."""
+        return self.outcome not in (Outcome.RUNNING, Outcome.UNKNOWN)
