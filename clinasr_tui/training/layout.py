@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from pathlib import PurePosixPath
 
 
 class FileKind(StrEnum):
@@ -31,10 +33,27 @@ WATCHED_PATTERNS = (
     "*nemo_log_globalrank-0_localrank-0.txt",
 )
 
+_BY_NAME = {
+    "console.log": FileKind.CONSOLE,
+    "stdout.log": FileKind.CONSOLE,
+    "stderr.log": FileKind.STDERR,
+    "rc": FileKind.EXIT,
+    "exit.json": FileKind.EXIT,
+    "nemo_log_globalrank-0_localrank-0.txt": FileKind.NEMO_LOG,
+    "nvidia-smi.csv": FileKind.GPU,
+}
+_EARLIER_START = re.compile(r"run_\d+")
+
 
 def kind_of(path: str) -> FileKind | None:
     """What a file is, by its path relative to the run folder; None if it does not matter.
 
-    Text logs under `run_<n>/` belong to an earlier start of the same run and do not matter.
+    Text logs under `run_<n>/` belong to an earlier start of the same run and do not matter; event
+    files there still hold points of it.
     """
-    raise NotImplementedError
+    parts = PurePosixPath(path)
+    if ".tfevents." in parts.name:
+        return FileKind.EVENTS
+    if any(_EARLIER_START.fullmatch(folder) for folder in parts.parts[:-1]):
+        return None
+    return _BY_NAME.get(parts.name)

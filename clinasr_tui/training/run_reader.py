@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+import math
+from collections import deque
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
-from clinasr_tui.training.snapshot import Level, RunSnapshot, Sample, Series
+from clinasr_tui.errors import InputError
+from clinasr_tui.training import health, outcome
+from clinasr_tui.training.console import ConsoleParser, LogLine
+from clinasr_tui.training.event_file import EventFileReader
+from clinasr_tui.training.exit_record import MAX_BYTES, ExitRecord, parse_exit
+from clinasr_tui.training.layout import FileKind, kind_of
+from clinasr_tui.training.snapshot import Outcome, Phase, RunSnapshot, Sample, Series
+from clinasr_tui.training.timeline import Timeline
+from clinasr_tui.training.told import Told, join
 
+if TYPE_CHECKING:
+    from clinasr_tui.training.facts import Facts
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line for the log view: where its bytes stand in the mirrored file, never the text itself."""
+__all__ = ["LogLine", "RunReader", "read_run_folder", "to_json"]
 
-    file: str
-    """Name of the file in the run folder, relative, as given to `feed`."""
-    offset: int
-    length: int
-    level: Level
+MAX_HELD = 100_000
+"""Lines of NeMo's log held back while it is not clear whether a console was captured."""
+MAX_DEPTH = 3
+"""How many folders down a run folder is looked through."""
+_CHUNK = 1 << 20
 
 
 class RunReader:
@@ -25,38 +37,303 @@ class RunReader:
     """
 
     def __init__(self, name: str = "") -> None:
-        raise NotImplementedError
+        self.name = name
+        self._timeline = Timeline()
+        self._events: dict[str, EventFileReader] = {}
+        self._streams: dict[str, ConsoleParser] = {}
+        self._exits: dict[str, bytearray] = {}
+        self._damaged_before = 0
+        self._held: deque[LogLine] = deque(maxlen=MAX_HELD)
+        self._settled = False
+        self._first_at: float | None = None
+        self._last_at: float | None = None
 
     def feed(self, file: str, data: bytes, *, at: float | None = None) -> list[LogLine]:
         """Take the next bytes of `file` (relative path); `at` is when they came (Unix seconds).
 
-        Returns the finished console lines worth showing: progress bars are folded away.
+        Returns the finished console lines worth showing: progress bars are folded away. Lines of
+        NeMo's own log are held back until it is clear that no console was captured (`settle`).
         """
-        raise NotImplementedError
+        if at is not None:
+            self._first_at = at if self._first_at is None else min(at, self._first_at)
+            self._last_at = at if self._last_at is None else max(at, self._last_at)
+        kind = kind_of(file)
+        if kind is FileKind.EVENTS:
+            reader = self._events.get(file)
+            if reader is None:
+                reader = self._events[file] = EventFileReader()
+            self._timeline.add(reader.feed(data))
+        elif kind is FileKind.EXIT:
+            record = self._exits.setdefault(file, bytearray())
+            record += data[: MAX_BYTES - len(record)]
+        elif kind in (FileKind.CONSOLE, FileKind.STDERR, FileKind.NEMO_LOG):
+            parser = self._streams.get(file)
+            if parser is None:
+                parser = self._streams[file] = ConsoleParser(file)
+            return self._shown(kind, parser.feed(data))
+        return []
+
+    def _shown(self, kind: FileKind, lines: list[LogLine]) -> list[LogLine]:
+        if kind is not FileKind.NEMO_LOG:
+            return lines
+        if self._has_console:
+            self._held.clear()
+            return []
+        self._held.extend(lines)
+        return self._release()
+
+    def _release(self) -> list[LogLine]:
+        if not self._settled:
+            return []
+        lines = [] if self._has_console else list(self._held)
+        self._held.clear()
+        return lines
+
+    def settle(self) -> list[LogLine]:
+        """All that was there at the start has been fed: without a console among it, NeMo's log stands in.
+
+        Returns the lines held back so far.
+        """
+        self._settled = True
+        return self._release()
 
     def reset(self, file: str) -> None:
-        """`file` was truncated or replaced: what comes next is its beginning."""
-        raise NotImplementedError
+        """`file` was truncated or replaced: what comes next is its beginning.
+
+        Points of an event file stay, merged by step with what comes.
+        """
+        reader = self._events.pop(file, None)
+        if reader is not None:
+            self._damaged_before += reader.damaged
+            self._events[file] = EventFileReader()
+        self._streams.pop(file, None)
+        self._exits.pop(file, None)
+        self._held = deque((line for line in self._held if line.file != file), maxlen=MAX_HELD)
 
     def close(self) -> list[LogLine]:
         """No more bytes will come: give out unfinished last lines."""
-        raise NotImplementedError
+        lines: list[LogLine] = []
+        for file, parser in self._streams.items():
+            last = parser.close()
+            if kind_of(file) is FileKind.NEMO_LOG:
+                self._held.extend(last)
+            else:
+                lines += last
+        return lines + self.settle()
+
+    @property
+    def _has_console(self) -> bool:
+        return any(kind_of(file) is FileKind.CONSOLE for file in self._streams)
+
+    def _main_stream(self) -> str | None:
+        """The stream with bars and samples: console.log before stdout.log before NeMo's own log."""
+        ranks = {FileKind.CONSOLE: 0, FileKind.NEMO_LOG: 2}
+        candidates = []
+        for file in self._streams:
+            kind = kind_of(file)
+            if kind in ranks:
+                rank = ranks[kind] + (PurePosixPath(file).name == "stdout.log")
+                candidates.append((rank, file))
+        return min(candidates)[1] if candidates else None
+
+    def _facts(self) -> Facts | None:
+        main = self._main_stream()
+        return self._streams[main].facts if main is not None else None
+
+    def _exit_record(self) -> ExitRecord | None:
+        """The exit record; our launcher's exit.json before an `rc` file."""
+        for file in sorted(self._exits, key=lambda name: (not name.endswith(".json"), name)):
+            record = parse_exit(file, bytes(self._exits[file]))
+            if record is not None:
+                return record
+        return None
+
+    def _told(self) -> Told:
+        main = self._main_stream()
+        names = [file for file in sorted(self._streams) if kind_of(file) is FileKind.STDERR]
+        if main is not None:
+            names.insert(0, main)
+        ends = [file for file in names if PurePosixPath(file).name in ("console.log", "stderr.log")]
+        facts = [self._streams[file].facts for file in names]
+        main_facts = facts[0] if facts else None
+        return join(main_facts, facts, self._exit_record(), hears_end=bool(ends))
 
     def snapshot(self, now: float | None = None) -> RunSnapshot:
         """What is known; `now` (Unix seconds) lets stalls and ETA be judged, None for a recorded run."""
-        raise NotImplementedError
+        timeline, told = self._timeline, self._told()
+        timeline.loss_watch.update()
+        step, epoch = _position(timeline, told)
+        first, start, last = self._times()
+        rhythm = timeline.rhythm(told.steps_per_epoch, start)
+        loss = timeline.newest("train_loss")
+        has_points = bool(timeline.loss)
+        bad = loss is not None and not math.isfinite(loss)
+        ended = outcome.decide(told, loss_is_bad=bad, step=step, has_points=has_points)
+        phase = outcome.phase_of(told, ended, has_points)
+        silence = None if now is None or last is None else now - last
+        per_step = rhythm.per_step or told.main.seconds_per_batch
+        found = health.Findings(told, timeline, ended, phase, step, epoch, rhythm, silence)
+        snapshot = RunSnapshot(
+            name=self.name,
+            phase=phase,
+            outcome=ended,
+            epoch=epoch,
+            max_epochs=told.max_epochs if told.max_epochs and told.max_epochs > 0 else None,
+            step=step,
+            max_steps=told.max_steps,
+            exit_code=told.exit.code if told.exit else None,
+            points=len(timeline.loss),
+            train_loss=loss,
+            train_loss_ema=timeline.loss_watch.average,
+            val_wer=_val_wer(timeline, told),
+            learning_rate=timeline.newest("learning_rate"),
+            seconds_per_step=per_step,
+            eta_seconds=_eta(found, rhythm.overall or per_step),
+            started=first,
+            last_activity=last,
+            samples=told.main.sample_count,
+            event_files=len(self._events),
+            health=health.alerts(found),
+            damaged=self._damaged_before + sum(reader.damaged for reader in self._events.values()),
+            **_files(told),
+        )
+        return dataclasses.replace(snapshot, headline=outcome.headline(snapshot))
+
+    def _times(self) -> tuple[float | None, float, float | None]:
+        """Unix seconds: the first event, the beginning of the newest event file, the last news."""
+        first = [one.first_wall for one in self._events.values() if one.first_wall is not None]
+        latest = [one.last_wall for one in self._events.values() if one.last_wall is not None]
+        last = self._last_at if self._last_at is not None else max(latest, default=None)
+        return min(first, default=self._first_at), max(first, default=0.0), last
 
     @property
     def train_loss(self) -> Series:
         """train_loss by step."""
-        raise NotImplementedError
+        return self._timeline.loss
 
     @property
     def val_wer(self) -> Series:
         """val_wer by step."""
-        raise NotImplementedError
+        return self._timeline.val_wer
 
     @property
     def samples(self) -> list[Sample]:
         """Sample predictions, oldest first, bounded to the newest 1,000."""
-        raise NotImplementedError
+        facts = self._facts()
+        return list(facts.samples) if facts else []
+
+    def series(self, tag: str) -> Series | None:
+        """Any scalar of the event files by its tag, None if it was never logged."""
+        return self._timeline.series.get(tag)
+
+
+def _position(timeline: Timeline, told: Told) -> tuple[int | None, int | None]:
+    """0-based step and epoch, from whichever of event files and progress bars is further on."""
+    step, done = timeline.step, told.main.steps_done
+    logged = timeline.newest("epoch")
+    epoch = int(logged) if logged is not None and math.isfinite(logged) else None
+    if done:
+        return (done - 1 if step is None else max(step, done - 1)), told.main.epoch
+    return step, epoch if epoch is not None else told.main.epoch
+
+
+def _val_wer(timeline: Timeline, told: Told) -> tuple[tuple[int, float], ...]:
+    """From the event files; from the console's lines where there is no event file."""
+    if timeline.val_wer:
+        return tuple(zip(timeline.val_wer.steps, timeline.val_wer.values, strict=True))
+    return tuple(told.validations)
+
+
+def _eta(found: health.Findings, pace: float | None) -> float | None:
+    """Seconds left at the pace so far, less what has passed since the last step."""
+    trains = found.phase in (Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
+    if found.outcome is not Outcome.RUNNING or not trains:
+        return None
+    if found.step is None or found.told.max_steps is None or pace is None:
+        return None
+    left = max(0, found.told.max_steps - found.step - 1) * pace
+    return max(0.0, left - min(max(0.0, found.silence or 0.0), pace))
+
+
+def _files(told: Told) -> dict[str, Any]:
+    """What the script said about the manifests it loaded."""
+    train, validation = told.train_set, told.validation_set
+    if train is None:
+        return {}
+    return {
+        "train_files": train.files,
+        "train_hours": train.hours,
+        "validation_files": validation.files if validation else None,
+        "filtered_files": train.filtered + (validation.filtered if validation else 0),
+    }
+
+
+def read_run_folder(folder: Path) -> RunReader:
+    """Read all that is in a local run folder. Raises InputError if there is no such folder."""
+    if not folder.is_dir():
+        raise InputError("there is no such run folder", where=str(folder), remedy="Name a run's folder.")
+    reader = RunReader(folder.resolve().name)
+    for path in _watched_files(folder):
+        try:
+            with path.open("rb") as file:
+                while data := file.read(_CHUNK):
+                    reader.feed(path.relative_to(folder).as_posix(), data)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    reader.close()
+    return reader
+
+
+def _watched_files(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    level = [folder]
+    for _ in range(MAX_DEPTH + 1):
+        children = [child for one in level for child in sorted(one.iterdir())]
+        found += [
+            path for path in children if path.is_file() and kind_of(path.relative_to(folder).as_posix())
+        ]
+        level = [path for path in children if path.is_dir() and not path.is_symlink()]
+    return found
+
+
+def to_json(snapshot: RunSnapshot) -> dict[str, Any]:
+    """The document of `watch --json`, without its schema key. What is not finite is null."""
+    loss = snapshot.train_loss
+    return {
+        "name": snapshot.name,
+        "phase": str(snapshot.phase),
+        "outcome": str(snapshot.outcome),
+        "headline": snapshot.headline,
+        "epoch": snapshot.epoch,
+        "max_epochs": snapshot.max_epochs,
+        "step": snapshot.step,
+        "max_steps": snapshot.max_steps,
+        "exit_code": snapshot.exit_code,
+        "points": snapshot.points,
+        "train_loss": {
+            "last": _finite(loss),
+            "ema": _finite(snapshot.train_loss_ema),
+            "finite": None if loss is None else math.isfinite(loss),
+        },
+        "val_wer": [[step, _finite(value)] for step, value in snapshot.val_wer],
+        "learning_rate": _finite(snapshot.learning_rate),
+        "eta_seconds": _finite(snapshot.eta_seconds),
+        "event_files": snapshot.event_files,
+        "train_files": snapshot.train_files,
+        "validation_files": snapshot.validation_files,
+        "filtered_files": snapshot.filtered_files,
+        "health": [
+            {
+                "id": alert.id,
+                "severity": str(alert.severity),
+                "message": alert.message,
+                "remedy": alert.remedy,
+                "first_step": alert.first_step,
+            }
+            for alert in snapshot.health
+        ],
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

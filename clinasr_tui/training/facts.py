@@ -1,0 +1,269 @@
+"""What the text of one stream of a run has said so far, since the run's last start.
+
+A stream is a captured console or NeMo's own log. The phrases are those of the stock script with
+nemo_toolkit 2.6 and lightning 2.4, measured on recorded runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass
+
+from clinasr_tui.training.evidence import find_evidence
+from clinasr_tui.training.snapshot import Phase, Sample
+
+MAX_SAMPLES = 1000
+UNKNOWN_PIECE = "\u2047"
+"""What SentencePiece decodes its unknown token to."""
+
+_DATASET = re.compile(rb"Dataset loaded with (\d+) files totalling ([\d.]+) hours")
+_FILTERED = re.compile(rb"(\d+) files were filtered totalling ([\d.]+) hours")
+_MAX_STEPS = re.compile(rb"effective maximum steps = (\d+)")
+_VALIDATION = re.compile(
+    rb"Epoch (\d+), global step (\d+): '([^']+)' (?:reached ([-+.\w]+)|was not in top \d+)"
+)
+_FIT_STOPPED = re.compile(rb"`Trainer\.fit` stopped: `?(?:max_epochs=(\d+))?")
+_RATE = re.compile(rb", *(\d{1,9}(?:\.\d{1,9})?)(it/s|s/it)")
+_MAX_TEXT = 2000
+_MAX_VALIDATIONS = 10_000
+
+
+@dataclass(slots=True)
+class Dataset:
+    """A manifest NeMo has loaded: what it kept and what its length filters dropped."""
+
+    files: int
+    hours: float
+    filtered: int = 0
+    filtered_hours: float = 0.0
+
+
+class Facts:
+    """Facts of one stream. Text comes as bytes, already cut into messages by the console parser."""
+
+    def __init__(self) -> None:
+        self.starts = 0
+        self.samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
+        self.sample_count = 0
+        self._reference: str | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self.phase = Phase.WAITING
+        self.max_epochs: int | None = None
+        self.max_steps: int | None = None
+        self.log_every: int | None = None
+        self.accumulate = 1
+        self.precision: str | None = None
+        self.tdt = False
+        self.datasets: list[Dataset] = []
+        self.epoch: int | None = None
+        self.batch = 0
+        self.batches: int | None = None
+        self._counters = b""
+        self.validations: list[tuple[int, float]] = []
+        self.finished = False
+        self.stop_signal: str | None = None
+        self.exception: str | None = None
+        self.fatal = False
+        self.evidence: dict[str, str] = {}
+        self.unknown_run = 0
+        self.unknown_since: int | None = None
+        self._crash: tuple[int, int] | None = None
+        self._expects_gpu_line = False
+        self._in_config = False
+        self._config_section = ""
+
+    def restart(self) -> None:
+        """The script has started anew in the same stream: only samples outlive it."""
+        self.starts += 1
+        self._reset()
+        self.phase = Phase.LOADING
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Epoch and batches done in it, as the last progress bar said; (-1, 0) before the first."""
+        return (-1 if self.epoch is None else self.epoch, self.batch)
+
+    @property
+    def crashed(self) -> bool:
+        """True if an exception was printed and training has not gone on since."""
+        return self._crash is not None and self.position <= self._crash
+
+    @property
+    def steps_done(self) -> int | None:
+        """Optimizer steps done by the last progress bar; None before the first."""
+        if self.epoch is None or self.batches is None:
+            return None
+        per_epoch = -(-self.batches // self.accumulate)
+        return self.epoch * per_epoch + min(per_epoch, -(-self.batch // self.accumulate))
+
+    @property
+    def seconds_per_batch(self) -> float | None:
+        """The last bar's own estimate."""
+        match = _RATE.search(self._counters)
+        rate = float(match[1]) if match else 0.0
+        if match is None or rate <= 0:
+            return None
+        return rate if match[2] == b"s/it" else 1 / rate
+
+    # Progress bars
+
+    def fit_begins(self) -> None:
+        """Lightning's first bar ("Training:"): positions seen before belong to an earlier fit."""
+        self.epoch, self.batch, self.batches = None, 0, None
+        self.phase = Phase.TRAINING
+
+    def progress(self, epoch: int, batch: int, batches: int, counters: bytes) -> None:
+        """A training bar. At each epoch's start one bar still has the old epoch's number: not believed.
+
+        `counters` is the bar's last part ("00:07<05:34,  0.15it/s, …").
+        """
+        self.phase = Phase.TRAINING
+        if batch == 0 and epoch == self.epoch:
+            return
+        self.epoch, self.batch, self.batches, self._counters = epoch, batch, batches, counters
+
+    def validating(self) -> None:
+        """A validation bar."""
+        self.phase = Phase.VALIDATING
+
+    # NeMo's own messages
+
+    def information(self, text: bytes) -> None:
+        """First line of a NeMo information message."""
+        if text.startswith(b"WER "):
+            self._sample(text)
+            return
+        if self.phase in (Phase.WAITING, Phase.PULLING, Phase.SLEEPING):
+            self.phase = Phase.LOADING
+        self._in_config = False
+        if text.startswith(b"Hydra config:"):
+            self.restart()
+            self._expects_gpu_line = self._in_config = True
+        elif match := _DATASET.search(text):
+            self.datasets.append(Dataset(int(match[1]), float(match[2])))
+        elif match := _FILTERED.search(text):
+            if self.datasets:
+                self.datasets[-1].filtered = int(match[1])
+                self.datasets[-1].filtered_hours = float(match[2])
+        elif text.startswith(b"Using RNNT Loss : tdt"):
+            self.tdt = True
+        elif text.startswith(b"Sleeping for at least"):
+            self.phase = Phase.SLEEPING
+        elif text.startswith(b"Checkpoint save for step"):
+            self.phase = Phase.SAVING
+        else:
+            self._max_steps(text)
+
+    def continuation(self, text: bytes) -> None:
+        """An indented further line of a NeMo information message, indentation included."""
+        if self._in_config:
+            self._config(text)
+        else:
+            self._max_steps(text)
+
+    def problem(self, text: bytes) -> None:
+        """A NeMo error message or a line of stderr that may name a cause."""
+        self._evidence(text.decode("utf-8", "replace"))
+
+    def _max_steps(self, text: bytes) -> None:
+        if match := _MAX_STEPS.search(text):
+            self.max_steps = int(match[1])
+
+    def _config(self, line: bytes) -> None:
+        """A line of the dumped Hydra configuration (YAML inside a message, indented by four)."""
+        text = line[4:].decode("utf-8", "replace")
+        key, _, value = text.strip().partition(":")
+        value = value.strip()
+        if not text.startswith(" "):
+            self._config_section = key
+        elif self._config_section == "trainer" and text.startswith("  ") and text[2:3] != " ":
+            if key == "precision":
+                self.precision = value.strip("'\"")
+            elif value.isascii() and value.isdigit() and len(value) < 12:
+                number = int(value)
+                if key == "max_epochs":
+                    self.max_epochs = number
+                elif key == "log_every_n_steps":
+                    self.log_every = number
+                elif key == "accumulate_grad_batches":
+                    self.accumulate = max(1, number)
+
+    def _sample(self, text: bytes) -> None:
+        said = text[14:_MAX_TEXT].decode("utf-8", "replace").strip()
+        if text.startswith(b"WER reference:"):
+            self._reference = said
+        elif text.startswith(b"WER predicted:") and self._reference is not None:
+            done = self.steps_done
+            training = self.phase is not Phase.VALIDATING
+            step = None if done is None else max(0, done if training else done - 1)
+            self.samples.append(Sample(step, self._reference, said))
+            self.sample_count += 1
+            self._reference = None
+            if self.phase in (Phase.LOADING, Phase.SAVING):
+                self.phase = Phase.TRAINING
+            self._count_unknown(said, step)
+
+    def _count_unknown(self, prediction: str, step: int | None) -> None:
+        if UNKNOWN_PIECE in prediction and not prediction.replace(UNKNOWN_PIECE, "").strip():
+            if self.unknown_run == 0:
+                self.unknown_since = step
+            self.unknown_run += 1
+        else:
+            self.unknown_run = 0
+
+    # Other lines, mostly of stderr
+
+    def plain(self, text: bytes) -> None:
+        """A line that is neither a bar nor NeMo's nor part of a traceback."""
+        if self.phase in (Phase.WAITING, Phase.PULLING, Phase.SLEEPING):
+            self.phase = Phase.PULLING if _is_pulling(text) else Phase.LOADING
+        if match := _VALIDATION.search(text):
+            self._validation(match)
+        elif match := _FIT_STOPPED.search(text):
+            self.finished, self._crash = True, None
+            if match[1]:
+                self.max_epochs = int(match[1])
+        elif b"Signaling Trainer to stop" in text:
+            self.finished = True
+        elif text.startswith(b"GPU available:"):
+            if not self._expects_gpu_line:
+                self.restart()
+            self._expects_gpu_line = False
+        elif b"Detected KeyboardInterrupt" in text:
+            self.stop_signal = "SIGINT"
+        elif b"Received SIGTERM" in text:
+            self.stop_signal = "SIGTERM"
+        elif text.startswith(b"Using 16bit Automatic Mixed Precision"):
+            self.precision = "16-mixed"
+        elif text.startswith(b"Error executing job with overrides"):
+            self.fatal = True
+        else:
+            self.problem(text[:_MAX_TEXT])
+
+    def _validation(self, match: re.Match[bytes]) -> None:
+        self.phase = Phase.SAVING
+        if match[3] == b"val_wer" and match[4] and len(self.validations) < _MAX_VALIDATIONS:
+            try:
+                self.validations.append((int(match[2]) - 1, float(match[4])))
+            except ValueError:
+                return
+
+    def raised(self, text: bytes) -> None:
+        """The last line of a traceback: the exception."""
+        self.exception = text[:_MAX_TEXT].decode("utf-8", "replace").strip()
+        self._crash = self.position
+        if self.exception.startswith("KeyboardInterrupt"):
+            self.stop_signal = "SIGINT"
+        self._evidence(self.exception)
+
+    def _evidence(self, text: str) -> None:
+        found = find_evidence(text)
+        if found is not None:
+            self.evidence.setdefault(*found)
+
+
+def _is_pulling(text: bytes) -> bool:
+    return text.startswith((b"Unable to find image", b"Pulling ")) or b": Pulling" in text

@@ -1,0 +1,90 @@
+"""Everything the streams of a run have told, joined: what snapshot, outcome and alerts are judged from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clinasr_tui.training.facts import Dataset, Facts
+
+if TYPE_CHECKING:
+    from clinasr_tui.training.exit_record import ExitRecord
+    from clinasr_tui.training.snapshot import Phase
+
+
+@dataclass(slots=True)
+class Told:
+    """The joined facts of the streams that count. `main` is the one with bars and NeMo's messages."""
+
+    main: Facts
+    exit: ExitRecord | None = None
+    hears_end: bool = False
+    """True if the stream that carries the finish line and tracebacks was captured."""
+    heard: bool = False
+    """True if any text came."""
+    max_epochs: int | None = None
+    max_steps: int | None = None
+    log_every: int | None = None
+    precision: str | None = None
+    tdt: bool = False
+    finished: bool = False
+    failed: bool = False
+    """An exception ended the script, as far as the text says."""
+    exception: str | None = None
+    stop_signal: str | None = None
+    validations: list[tuple[int, float]] = field(default_factory=list)
+    evidence: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def phase(self) -> Phase:
+        """What the main stream says the run is doing."""
+        return self.main.phase
+
+    @property
+    def train_set(self) -> Dataset | None:
+        """The training manifest: the first one the script loads."""
+        return self.main.datasets[0] if self.main.datasets else None
+
+    @property
+    def validation_set(self) -> Dataset | None:
+        """The validation manifest: the second one the script loads."""
+        return self.main.datasets[1] if len(self.main.datasets) > 1 else None
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Optimizer steps in an epoch."""
+        if self.main.batches is not None:
+            return -(-self.main.batches // self.main.accumulate)
+        if self.max_steps and self.max_epochs and self.max_epochs > 0:
+            return -(-self.max_steps // self.max_epochs)
+        return None
+
+
+def join(
+    main: Facts | None, streams: Iterable[Facts], exit_record: ExitRecord | None, hears_end: bool
+) -> Told:
+    """Join the facts of all streams. A stream that has not heard of the last start yet is left out.
+
+    Once an exit record is there nothing newer can come, so that every stream counts.
+    """
+    everyone = list(streams)
+    starts = max((facts.starts for facts in everyone), default=0)
+    current = [facts for facts in everyone if starts in (facts.starts, 1) or exit_record is not None]
+    told = Told(main or Facts(), exit=exit_record, hears_end=hears_end, heard=bool(everyone))
+    for facts in current:
+        told.max_epochs = told.max_epochs or facts.max_epochs
+        told.max_steps = told.max_steps or facts.max_steps
+        told.log_every = told.log_every or facts.log_every
+        told.precision = told.precision or facts.precision
+        told.tdt = told.tdt or facts.tdt
+        told.finished = told.finished or facts.finished
+        told.failed = told.failed or facts.crashed or facts.fatal
+        told.exception = told.exception or facts.exception
+        told.stop_signal = told.stop_signal or facts.stop_signal
+        told.validations = told.validations or facts.validations
+        for cause, line in facts.evidence.items():
+            told.evidence.setdefault(cause, line)
+    if exit_record is not None and exit_record.oom:
+        told.evidence.setdefault("oom", "the container was killed for exceeding its memory")
+    return told
