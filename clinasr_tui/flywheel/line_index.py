@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.files import open_input
+
+if TYPE_CHECKING:
+    from clinasr_tui.flywheel.progress import Progress
 
 # Measured on a 355 MB file: larger reads fall out of the processor's cache and are slower.
 _BLOCK = 1 << 18
@@ -73,10 +77,10 @@ class LineIndex:
             end = find(b"\n", end) + 1
         self._position = base + len(block)
 
-    def build(self, progress: Callable[[float], bool] | None = None) -> None:
+    def build(self, progress: Progress | None = None) -> None:
         """Index everything. `progress(fraction)` may return False to stop."""
         while self.extend():
-            if progress is not None and progress(self._position / self.size) is False:
+            if progress is not None and not progress(self._position / self.size):
                 return
         if progress is not None:
             progress(1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from clinasr_tui.flywheel.manifest import (
 )
 from clinasr_tui.flywheel.normalise import contains_term, normalise
 from clinasr_tui.flywheel.preflight_rules import MAX_SECONDS, MIN_SECONDS, Severity, rule_for
+from clinasr_tui.flywheel.progress import Progress, report
 from clinasr_tui.flywheel.vocabulary import ENTITY_CATEGORIES, IPA_SOURCES
 from clinasr_tui.text import visible
 
@@ -68,7 +69,7 @@ class PreflightReport:
 
 
 def check_manifest(
-    path: Path, *, check_audio: bool = True, progress: Callable[[float], bool] | None = None
+    path: Path, *, check_audio: bool = True, progress: Progress | None = None
 ) -> PreflightReport:
     """Check every line; a line that does not parse is a finding, not an exception.
 
@@ -82,21 +83,16 @@ def check_manifest(
         for line, raw in numbered_lines(stream):
             check.row(raw, line)
             if check.rows % _LINES_PER_PROGRESS == 0:
-                _report(progress, share * min(stream.tell() / size, 1.0) if size else 0.0)
+                report(progress, share * min(stream.tell() / size, 1.0) if size else 0.0, "pre-flight")
     if not check.rows:
         check.add("no_rows", "", 1, "the manifest has no rows")
     if check_audio:
         for done in check.audio():
-            _report(progress, share + (1.0 - share) * done)
-    _report(progress, 1.0)
+            report(progress, share + (1.0 - share) * done, "pre-flight")
+    report(progress, 1.0, "pre-flight")
     check.problems.sort(key=lambda problem: problem.line)
     counts = Counter(problem.id for problem in check.problems)
     return PreflightReport(check.rows, tuple(check.problems), dict(counts))
-
-
-def _report(progress: Callable[[float], bool] | None, fraction: float) -> None:
-    if progress is not None and progress(fraction) is False:
-        raise InterruptedError("pre-flight cancelled")
 
 
 class _Check:
