@@ -51,7 +51,7 @@ _EVERYWHERE = (
 _CYCLES = (
     Action("select", "enter", "open", "Open the selected cycle or step.", "Cycles", "cycles"),
     Action("next_step", "n", "next step", "Go to the next thing to do.", "Cycles", "cycles"),
-    Action("focus_next", "tab", "table/steps", "Change between table and steps.", "Cycles", "cycles"),
+    Action("app.focus_next", "tab", "table/steps", "Change between table and steps.", "Cycles", "cycles"),
 )
 
 _GATE = (
@@ -61,17 +61,17 @@ _GATE = (
 
 _LEADERBOARD = (
     Action("select", "enter", "terms → rows", "Open the group or the term.", "Leaderboard", "leaderboard"),
-    Action("back", "escape", "back", "Back to the level above.", "Leaderboard", "leaderboard"),
     Action(
         "cycle(-1)", "left_square_bracket", "cycle before", "The cycle before.", "Leaderboard", "leaderboard"
     ),
     Action("cycle(1)", "right_square_bracket", "next cycle", "The next cycle.", "Leaderboard", "leaderboard"),
-    Action("focus_next", "tab", "groups/terms", "Change between the lists.", "Leaderboard", "leaderboard"),
+    Action(
+        "app.focus_next", "tab", "groups/terms", "Change between the lists.", "Leaderboard", "leaderboard"
+    ),
 )
 
 _COMPARE = (
     Action("select", "enter", "terms → rows", "Open the group or the term.", "Compare", "compare"),
-    Action("back", "escape", "back", "Back to the level above.", "Compare", "compare"),
     Action("rows('all')", "a", "all", "Figures of all rows.", "Compare", "compare"),
     Action("rows('held_out')", "h", "held-out", "Figures of rows not trained on.", "Compare", "compare"),
     Action("rows('trained')", "t", "trained", "Figures of rows trained on.", "Compare", "compare"),
@@ -81,11 +81,59 @@ _COMPARE = (
     Action("cycle_b(1)", "right_curly_bracket", "B +", "Right side: the next cycle.", "Compare", "compare"),
 )
 
+_DRILL = (
+    Action("select", "enter", "rows", "Open the term's rows.", "Terms and rows", "terms"),
+    Action("back", "escape", "back", "Back to the level above.", "Terms and rows", "terms"),
+    Action("back", "escape", "back", "Back to the terms.", "Terms and rows", "rows"),
+)
+
 # --- manifest ------------------------------------------------------------------------------------
-_MANIFEST: tuple[Action, ...] = ()
+_MANIFEST = (
+    Action("filter", "slash", "filter", "Filter rows: words, or field:value.", "Rows", "manifest"),
+    Action("facets", "f", "facets", "Counts of the fields; Enter filters by one.", "Rows", "manifest"),
+    Action("sort", "s", "sort", "Sort by the next column, then by line again.", "Rows", "manifest"),
+    Action("problem(1)", "p", "next problem", "To the next row with a problem.", "Problems", "manifest"),
+    Action(
+        "problem(-1)",
+        "P",
+        "problem before",
+        "To the troubled row before.",
+        "Problems",
+        "manifest",
+        False,
+    ),
+    Action("troubled", "t", "only problems", "Only rows with problems, or all.", "Problems", "manifest"),
+    Action("select", "enter", "row", "The whole row; again, or Esc, goes back.", "Rows", "manifest"),
+    Action("back", "escape", "back", "Close what is open, then clear the filter.", "Rows", "manifest"),
+    Action("cycle(-1)", "left_square_bracket", "cycle before", "The cycle before.", "Cycle", "manifest"),
+    Action("cycle(1)", "right_square_bracket", "next cycle", "The next cycle.", "Cycle", "manifest"),
+)
 
 # --- watch ---------------------------------------------------------------------------------------
-_WATCH: tuple[Action, ...] = ()
+_WATCH = (
+    Action("alerts", "a", "alerts", "Every alert with what to do, or only the worst.", "Run", "watch"),
+    Action("toggle_follow", "f", "follow", "Follow the end of the log, or stay.", "Log", "watch"),
+    Action("search", "slash", "search", "Look for a text in the log.", "Log", "watch"),
+    Action("find(1)", "n", "next", "The next line with the text.", "Log", "watch", False),
+    Action("find(-1)", "N", "previous", "The line with the text before.", "Log", "watch", False),
+    Action("next_error", "E", "next error", "The next error in the log.", "Log", "watch"),
+    Action("level('info')", "i", "info", "Show or hide information lines.", "Log", "watch", False),
+    Action("level('warning')", "w", "warnings", "Show or hide warning lines.", "Log", "watch", False),
+    Action("level('error')", "e", "errors", "Show or hide error lines.", "Log", "watch", False),
+    Action("side(-1)", "less_than_sign", "left", "Move long log lines to the left.", "Log", "watch", False),
+    Action("side(1)", "greater_than_sign", "right", "Move long log lines right.", "Log", "watch", False),
+    Action("sample(-1)", "comma", "sample −", "The sample prediction before.", "Sample", "watch"),
+    Action("sample(1)", "full_stop", "sample +", "The next sample prediction.", "Sample", "watch"),
+    Action("log_scale", "l", "log scale", "Logarithmic or linear loss axis.", "Chart", "watch"),
+    Action("smooth(-1)", "minus", "rougher", "Smooth the loss curve less.", "Chart", "watch", False),
+    Action("smooth(1)", "plus,equals_sign", "smoother", "Smooth the curve more.", "Chart", "watch", False),
+    Action("cursor(-1)", "left", "cursor −", "Read out an earlier point.", "Chart", "watch", False),
+    Action("cursor(1)", "right", "cursor +", "Read out a later point.", "Chart", "watch", False),
+    Action("back", "escape", "clear", "Leave search and cursor.", "Chart", "watch", False),
+    Action("run(-1)", "left_square_bracket", "run −", "The run before.", "Run", "watch"),
+    Action("run(1)", "right_square_bracket", "run +", "The next run.", "Run", "watch"),
+    Action("retry", "r", "retry", "Try the host again now.", "Run", "watch"),
+)
 
 ACTIONS: tuple[Action, ...] = (
     *_EVERYWHERE,
@@ -95,6 +143,7 @@ ACTIONS: tuple[Action, ...] = (
     *_WATCH,
     *_LEADERBOARD,
     *_COMPARE,
+    *_DRILL,
 )
 
 _KEY_NAMES = {

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import App
 
 from clinasr_tui.actions import SCREENS, bindings_for
+from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.workspace import open_workspace
+from clinasr_tui.messages import Problem
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.session import Session
 from clinasr_tui.style_files import style_path
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from textual.binding import BindingType
+    from textual.command import Provider
     from textual.message import Message
     from textual.screen import Screen
 
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from clinasr_tui.messages import (
         FactsChanged,
         HostKeyUnknown,
-        Problem,
         RunEnded,
         RunUpdated,
         WorkspaceChanged,
@@ -55,11 +57,18 @@ def _maker(target: str) -> Callable[[], Screen[Any]]:
     return make
 
 
+def _palette() -> type[Provider]:
+    from clinasr_tui.palette import ActionProvider
+
+    return ActionProvider
+
+
 class ClinasrApp(App[int]):
     """The cockpit on one workspace."""
 
     TITLE = "clinasr-tui"
     CSS_PATH = style_path("app")
+    COMMANDS: ClassVar[set[Callable[[], type[Provider]]]] = {_palette}  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = list(bindings_for(""))
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         name: _maker(SCREEN_CLASSES[name]) for name in SCREENS
@@ -120,13 +129,35 @@ class ClinasrApp(App[int]):
                 screen.show_problem(message.text)
 
     def on_host_key_unknown(self, message: HostKeyUnknown) -> None:
-        """Ask the operator; nothing connects before the answer."""
+        """Ask the operator; nothing connects before the answer. A changed key is only shown."""
+        from clinasr_tui.screens.trust_dialog import ChangedKeyDialog, TrustDialog
+
+        error = message.error
+        if error.changed:
+            self.push_screen(ChangedKeyDialog(error))
+            return
+
+        def answered(trusted: bool | None) -> None:
+            if not trusted:
+                return
+            try:
+                self.session.trust(error)
+            except ClinasrError as problem:
+                self.post_message(Problem(str(problem)))
+                return
+            self.session.reconnect(message.run)
+
+        self.push_screen(TrustDialog(error), answered)
 
     # --- actions -------------------------------------------------------------------------------
 
     def action_show(self, screen: str) -> None:
-        """Go to a screen; it keeps its place when left."""
-        self.switch_mode(screen)
+        """Go to a screen; it keeps its place when left. Asked for again, it shows its first level."""
+        if screen == self.current_mode:
+            while len(self.screen_stack) > 1:
+                self.pop_screen()
+        else:
+            self.switch_mode(screen)
 
     def action_toggle_theme(self) -> None:
         """Change between dark and light."""
@@ -134,6 +165,11 @@ class ClinasrApp(App[int]):
 
     def action_help(self) -> None:
         """Show the keys of this screen."""
+        from clinasr_tui.screens.help import HelpScreen
+
+        screen = self.screen
+        if isinstance(screen, CockpitScreen):
+            self.push_screen(HelpScreen(screen.SCREEN_ID, screen.title_text()))
 
 
 def run_app(root: Path) -> int:

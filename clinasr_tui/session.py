@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from clinasr_tui.errors import ClinasrError, InputError
+from clinasr_tui.flywheel.stepper import current_round
 from clinasr_tui.flywheel.workspace import Cycle, Facts, RunRef, Workspace, open_workspace
 from clinasr_tui.messages import FactsChanged, Problem, WorkspaceChanged
 from clinasr_tui.watched_run import WatchedRun, follow
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from pathlib import Path
+
     from textual.message import Message
 
+    from clinasr_tui.errors import HostKeyError
     from clinasr_tui.flywheel.comparison import Comparison
     from clinasr_tui.flywheel.gate import GateResult
     from clinasr_tui.flywheel.leaderboard import Leaderboard
@@ -57,6 +60,7 @@ class CycleFigures:
     """95 % of the KER, bootstrap clustered by term; None without rows."""
     held_out_ker: float | None
     held_out_rows: int
+    held_out_interval: tuple[float, float] | None
 
 
 class Session:
@@ -72,6 +76,8 @@ class Session:
         self.post = post
         self.start_worker = start_worker
         self.facts = Facts()
+        self.cycle_in_view: int | None = None
+        """Number of the cycle the operator chose; None until then."""
         self._seen = _identities(workspace)
         self._results: dict[tuple[object, ...], asyncio.Task[Any]] = {}
         self._runs: dict[Path, WatchedRun] = {}
@@ -92,17 +98,17 @@ class Session:
 
     async def review(self) -> None:
         """Compute what the stepper needs, oldest question first; each answer is posted as it comes."""
-        workspace = self.workspace
-        scored = [cycle for cycle in workspace.cycles if cycle.hypotheses or cycle.leaderboard]
-        baseline = next((cycle for cycle in workspace.cycles if cycle.manifest), None)
-        if baseline is not None:
-            await self._fact(self.preflight(baseline), lambda report: {"preflight_errors": report.errors})
-        if scored:
-            await self._fact(self.gate(scored[0]), _gate_facts)
-        if len(scored) > 1:
-            await self._fact(
-                self.comparison(scored[-2], scored[-1]), lambda result: {"verdict": str(result.verdict)}
-            )
+        turn = current_round(self.workspace)
+        base, reeval = turn.base, turn.reeval
+        if base is None:
+            return
+        if base.manifest is not None:
+            await self._fact(self.preflight(base), lambda report: {"preflight_errors": report.errors})
+        if not (base.hypotheses or base.leaderboard):
+            return
+        await self._fact(self.gate(base), _gate_facts)
+        if reeval is not None:
+            await self._fact(self.comparison(base, reeval), lambda found: {"verdict": str(found.verdict)})
 
     async def _fact(self, work: Awaitable[T], as_facts: Callable[[T], dict[str, Any]]) -> None:
         try:
@@ -117,6 +123,12 @@ class Session:
         if facts != self.facts:
             self.facts = facts
             self.post(FactsChanged())
+
+    def set_run_facts(self, ref: RunRef, outcome: str, progress: str) -> None:
+        """Take what a watched run says, if it is the newest turn's run."""
+        turn = current_round(self.workspace)
+        if turn.run is not None and turn.run.folder == ref.folder:
+            self.set_facts(run_outcome=outcome, run_progress=progress)
 
     # --- results -----------------------------------------------------------------------------
 
@@ -211,12 +223,18 @@ class Session:
             self._follow(run)
         return run
 
-    def reconnect(self, ref: RunRef) -> None:
-        """Follow again after an error; a run that is being followed is left alone."""
-        run = self._runs.get(ref.folder)
-        if run is not None and run.error is not None:
-            run.error = None
-            self._follow(run)
+    def reconnect(self, ref: RunRef | str) -> None:
+        """Follow again after an error (by run or by its name); one that is being followed is left alone."""
+        for run in self._runs.values():
+            if ref in (run.ref, run.ref.name) and run.error is not None:
+                run.error = None
+                self._follow(run)
+
+    def trust(self, error: HostKeyError) -> None:
+        """Remember a host's key after the operator said yes. Raises InputError for a changed key."""
+        from clinasr_tui.remote.trust import remember
+
+        remember(error, self.workspace.settings.known_hosts)
 
     def _follow(self, run: WatchedRun) -> None:
         self.start_worker(follow(run, self), f"watch {run.ref.name}", "watch")
@@ -285,4 +303,17 @@ def _compare(
 
 
 def _figures(board: Leaderboard, scored: ScoredSet | None, workspace: Workspace, number: int) -> CycleFigures:
-    raise NotImplementedError
+    from clinasr_tui.flywheel.review import ker_figures
+
+    every = ker_figures(scored, None) if scored else None
+    keys = workspace.held_out(number)
+    held = ker_figures(scored, keys) if scored and keys else None
+    return CycleFigures(
+        rows=board.rows,
+        ker=board.metrics["ker"],
+        ker_rows=board.ker_rows,
+        interval=every.interval if every else None,
+        held_out_ker=held.ker if held else None,
+        held_out_rows=held.n if held else 0,
+        held_out_interval=held.interval if held else None,
+    )

@@ -53,8 +53,8 @@ class Owner(Protocol):
     def post(self, message: Message, /) -> object:
         """Send to the app."""
 
-    def set_facts(self, **changes: Any) -> None:
-        """Change what the stepper knows."""
+    def set_run_facts(self, ref: RunRef, outcome: str, progress: str) -> None:
+        """Tell the stepper."""
 
 
 async def follow(run: WatchedRun, owner: Owner) -> None:
@@ -65,7 +65,7 @@ async def follow(run: WatchedRun, owner: Owner) -> None:
     try:
         async for update in run.watch.updates():
             _take(run, update)
-            owner.set_facts(**_facts(run))
+            owner.set_run_facts(run.ref, *_facts(run))
             owner.post(RunUpdated(name))
         run.ended = True
     except HostKeyError as error:
@@ -94,11 +94,11 @@ def _take(run: WatchedRun, update: WatchUpdate) -> None:
         run.log.append(update.lines)
 
 
-def _facts(run: WatchedRun) -> dict[str, Any]:
+def _facts(run: WatchedRun) -> tuple[str, str]:
     import time
 
     snapshot = run.watch.reader.snapshot(time.time())
-    return {"run_outcome": str(snapshot.outcome), "run_progress": progress_text(snapshot)}
+    return str(snapshot.outcome), progress_text(snapshot)
 
 
 def progress_text(snapshot: Any) -> str:

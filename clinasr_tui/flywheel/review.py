@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clinasr_tui.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from pathlib import Path
+
     from clinasr_tui.flywheel.comparison import Comparison
     from clinasr_tui.flywheel.gate import GateResult
     from clinasr_tui.flywheel.leaderboard import Leaderboard
@@ -77,3 +78,27 @@ def comparison_of(
         return compare(a, b, held_out=held_out, priority=settings.priority)
     boards = [build_leaderboard(side) if isinstance(side, ScoredSet) else side for side in (a, b)]
     return compare_leaderboards(boards[0], boards[1], priority=settings.priority)
+
+
+class KerFigures(NamedTuple):
+    """KER of some rows: mean over the `n` that have one, 95 % interval (bootstrap over terms)."""
+
+    ker: float | None
+    n: int
+    interval: tuple[float, float] | None
+
+
+def ker_figures(scored: ScoredSet, keys: Collection[tuple[str, str]] | None) -> KerFigures:
+    """KER of all rows, or of those whose (audio_filepath, term) is in `keys`."""
+    from clinasr_tui.flywheel.scoring import NO_KER
+    from clinasr_tui.flywheel.stats import ker_interval
+
+    hypotheses, ker = scored.hypotheses, scored.scores.ker
+    rows = zip(hypotheses.audio_filepath, hypotheses.term, strict=True)
+    chosen = [
+        index for index, key in enumerate(rows) if ker[index] != NO_KER and (keys is None or key in keys)
+    ]
+    if not chosen:
+        return KerFigures(None, 0, None)
+    mean = sum(ker[index] for index in chosen) / len(chosen)
+    return KerFigures(mean, len(chosen), ker_interval(scored, chosen))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from textual.containers import Vertical
@@ -15,7 +16,7 @@ from clinasr_tui.widgets.problem_line import ProblemLine
 from clinasr_tui.widgets.title_line import TitleLine
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from textual import events
     from textual.app import ComposeResult
@@ -61,7 +62,7 @@ class CockpitScreen(Screen[None]):
             yield from self.compose_body()
         yield ProblemLine()
         yield screen_keys(self.SCREEN_ID)
-        yield app_keys(self.SCREEN_ID)
+        yield app_keys(self.home_id())
 
     def compose_body(self) -> ComposeResult:
         """The screen's own widgets, between title and keys; their container takes all the room."""
@@ -75,13 +76,18 @@ class CockpitScreen(Screen[None]):
         """What the title line says of this screen; may name the cycle."""
         return self.TITLE_TEXT
 
-    def load(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` in the screen's exclusive worker; an operator's error becomes the problem line."""
-        self.run_worker(self._guarded(work), name=f"load {self.SCREEN_ID}", group="load", exclusive=True)
+    def home_id(self) -> str:
+        """The number-key screen this one belongs to (itself, or the one it was opened from)."""
+        return self.SCREEN_ID
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    def load(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work()` in the screen's exclusive worker; an operator's error becomes the problem line."""
+        guarded: Callable[[], Awaitable[None]] = partial(self._guarded, work)
+        self.run_worker(guarded, name=f"load {self.SCREEN_ID}", group="load", exclusive=True)
+
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work
+            await work()
         except ClinasrError as error:
             self.show_problem(error)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -12,6 +11,8 @@ from textual.widget import Widget
 from clinasr_tui.actions import Action, actions_for, key_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from textual import events
 
 
@@ -47,7 +48,9 @@ class KeyLine(Widget):
         part = Content.assemble(
             (key, "bold $accent"), " ", (action.label, "bold reverse" if here else "$foreground 80%")
         )
-        return part.stylize(Style.from_meta({"action": f"{self._target}.{action.id}"}))
+        name = action.id.partition("(")[0]
+        target = action.id if "." in name else f"{self._target}.{action.id}"
+        return part.stylize(Style.from_meta({"action": target}))
 
     async def on_click(self, event: events.Click) -> None:
         """A click does what the key does."""

@@ -1,0 +1,308 @@
+"""Compare: two cycles side by side, the held-out rows beside the full ones, and the decision."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from clinasr_tui.errors import ClinasrError
+from clinasr_tui.screens.base import CockpitScreen
+from clinasr_tui.screens.choice import neighbour, scored_cycles
+from clinasr_tui.screens.drill import Drill, TermsScreen
+from clinasr_tui.text import visible
+from clinasr_tui.widgets.big_text import big_text
+from clinasr_tui.widgets.columns import Column, cells
+from clinasr_tui.widgets.figures import (
+    NONE,
+    Line,
+    bar,
+    change_style,
+    heading,
+    interval_text,
+    p_text,
+    percent_text,
+    score_text,
+    signed_text,
+)
+from clinasr_tui.widgets.ker_bars import group_lines
+from clinasr_tui.widgets.line_list import LineList
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from clinasr_tui.flywheel.comparison import Comparison, Difference, RowPair, Slice
+    from clinasr_tui.flywheel.workspace import Cycle
+
+_VERDICT_STYLES = {
+    "keep": "bold $good",
+    "grow": "bold $accent",
+    "worse": "bold $bad",
+    "unchanged": "bold $accent",
+}
+_VERDICT_WORDS = {"keep": "KEEP", "grow": "GROW", "worse": "WORSE", "unchanged": "NO CHANGE"}
+_PARTS = {"all": "all", "held_out": "held-out", "trained": "trained"}
+_CHANGES = {
+    "fixed": ("✔", "$good"),
+    "broken": ("✖", "$bad"),
+    "still wrong": ("✖", "$quiet"),
+    "still right": ("✔", "$quiet"),
+}
+_WIDE = 120
+
+
+class CompareScreen(CockpitScreen):
+    """Cycle A → cycle B."""
+
+    SCREEN_ID = "compare"
+    TITLE_TEXT = "Compare"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._a: int | None = None
+        self._b: int | None = None
+        self._part = "all"
+        self._result: Comparison | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """Which cycles and rows, headline beside decision, categories below."""
+        yield Static(id="sides")
+        with Horizontal(id="top"):
+            with Vertical(classes="panel", id="headline-panel") as panel:
+                panel.border_title = "Headline"
+                yield LineList(id="headline")
+            with VerticalScroll(classes="panel", id="decision-panel") as panel:
+                panel.border_title = "Decision"
+                yield Static(id="verdict")
+                yield Static(id="decision")
+        with Vertical(classes="panel", id="groups-panel") as panel:
+            panel.border_title = "KER by group   ○ A → ● B"
+            yield LineList(id="groups")
+        yield Static(id="changes")
+
+    def on_mount(self) -> None:
+        """Begin on the categories."""
+        self.query_one("#groups").focus()
+
+    def refresh_view(self) -> None:
+        """Compare the chosen cycles, at first the newest with the one before."""
+        cycles = scored_cycles(self.session.workspace)
+        if len(cycles) < 2:
+            self._result = None
+            self._draw()
+            self.show_problem(
+                "nothing to compare yet: two cycles with transcripts are needed. "
+                "A second one appears here by itself after the re-evaluation"
+            )
+            return
+        self.load(partial(self._load, *self._sides()))
+
+    def on_resize(self) -> None:
+        """Columns depend on the width."""
+        self._draw()
+
+    # --- the two sides -------------------------------------------------------------------------
+
+    def _sides(self) -> tuple[Cycle, Cycle]:
+        cycles = scored_cycles(self.session.workspace)
+        a = next((cycle for cycle in cycles if cycle.number == self._a), cycles[-2])
+        b = next((cycle for cycle in cycles if cycle.number == self._b), cycles[-1])
+        return a, b
+
+    def action_cycle_a(self, step: int) -> None:
+        """Another cycle on the left."""
+        self._move(step, left=True)
+
+    def action_cycle_b(self, step: int) -> None:
+        """Another cycle on the right."""
+        self._move(step, left=False)
+
+    def _move(self, step: int, *, left: bool) -> None:
+        cycles = scored_cycles(self.session.workspace)
+        if len(cycles) < 2:
+            return
+        a, b = self._sides()
+        other = neighbour(cycles, a if left else b, step)
+        if other is not None:
+            self._a, self._b = (other.number, b.number) if left else (a.number, other.number)
+            self.refresh_view()
+
+    async def _load(self, a: Cycle, b: Cycle) -> None:
+        self.show_problem(None)
+        try:
+            self._result = await self.session.comparison(a, b)
+            if self._slice() is None:
+                self._part = "all"
+        except ClinasrError:
+            self._result = None
+            raise
+        finally:
+            self._draw()
+
+    # --- rows and drill ------------------------------------------------------------------------
+
+    def action_rows(self, part: str) -> None:
+        """All, held-out or trained rows."""
+        before, self._part = self._part, part
+        if self._result is not None and self._slice() is None:
+            self._part = before
+            self.show_problem(
+                f"which rows are {_PARTS[part]} is not known: no validation.jsonl in the workspace"
+            )
+            return
+        self.show_problem(None)
+        self._draw()
+
+    def _slice(self) -> Slice | None:
+        result = self._result
+        if result is None:
+            return None
+        return {"all": result.every, "held_out": result.held_out, "trained": result.trained}[self._part]
+
+    def _pairs(self) -> list[RowPair]:
+        pairs = self._result.pairs if self._result else ()
+        return [pair for pair in pairs if self._part == "all" or pair.held_out == (self._part == "held_out")]
+
+    def action_select(self) -> None:
+        """Open the group's terms, or the rows of one kind of change."""
+        key = self.query_one("#groups", LineList).cursor_key
+        if not key or self._result is None:
+            return
+        if not self._result.pairs:
+            self.show_problem("only leaderboards are known, there are no rows to open")
+            return
+        self.load(partial(self._open, *self._sides(), key))
+
+    async def _open(self, a: Cycle, b: Cycle, key: str) -> None:
+        sides = (await self.session.scored(a), await self.session.scored(b))
+        labels = (f"cycle {a.number}", f"cycle {b.number}")
+        field, _, value = key.partition(":")
+        if field == "change":
+            drill = Drill.of_pairs(labels, sides, self._changed(value), home=self.SCREEN_ID)
+        else:
+            drill = Drill.of_pairs(labels, sides, self._pairs(), home=self.SCREEN_ID).narrowed(field, value)
+        if drill.rows:
+            self.app.push_screen(TermsScreen(drill, path=("Compare", value or "(none)")))
+
+    def _changed(self, kind: str) -> list[RowPair]:
+        result = self._result
+        if result is None:
+            return []
+        indices = getattr(result, kind.replace(" ", "_"))
+        wanted = {(pair.a, pair.b) for pair in self._pairs()}
+        return [result.pairs[i] for i in indices if (result.pairs[i].a, result.pairs[i].b) in wanted]
+
+    # --- drawing -------------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        result, part = self._result, self._slice()
+        headline, groups = self.query_one("#headline", LineList), self.query_one("#groups", LineList)
+        if result is None or part is None:
+            for name in ("#sides", "#verdict", "#decision", "#changes"):
+                self.query_one(name, Static).update("")
+            headline.show([])
+            groups.show([])
+            return
+        self.query_one("#sides", Static).update(self._sides_line(*self._sides(), result))
+        headline.show(_headline(result, self._part, wide=self.size.width >= _WIDE))
+        self.query_one(
+            "#headline-panel"
+        ).border_title = f"Headline, {_PARTS[self._part]} rows (n {part.rows})"
+        word, style = _VERDICT_WORDS[result.verdict], _VERDICT_STYLES[result.verdict]
+        self.query_one("#verdict", Static).update(big_text(word, style))
+        self.query_one("#decision", Static).update(_decision(result))
+        lines = group_lines(part, result.priority)
+        counts = {kind: len(self._changed(kind)) for kind in _CHANGES} if result.pairs else {}
+        if counts:
+            lines.append(heading("rows by what became of their term"))
+            lines += [_change_line(kind, count, part.rows) for kind, count in counts.items()]
+        groups.show(lines)
+        told = " · ".join(f"{kind} {count}" for kind, count in counts.items())
+        lost = (
+            f" · only in A {result.only_a}, only in B {result.only_b}"
+            if result.only_a or result.only_b
+            else ""
+        )
+        self.query_one("#changes", Static).update(Content.styled(told + lost, "$quiet"))
+
+    def _sides_line(self, a: Cycle, b: Cycle, result: Comparison) -> Content:
+        names = [
+            Content.assemble((f"cycle {cycle.number}", "bold"), f" {visible(cycle.model)}")
+            for cycle in (a, b)
+        ]
+        parts = []
+        for name, part in _slices(result).items():
+            text = f" {_PARTS[name]} {part.rows if part else NONE} "
+            parts.append(Content.styled(text, "bold reverse" if name == self._part else "$quiet"))
+        rows = Content.assemble(("rows ", "$quiet"), *parts)
+        left = Content.assemble(names[0], ("  →  ", "bold $accent"), names[1])
+        room = max(10, self.size.width - 2 - rows.cell_length - 2)
+        left = left.truncate(room, ellipsis=True)
+        return Content.assemble(left.pad_right(room - left.cell_length + 2), rows)
+
+
+def _slices(result: Comparison) -> dict[str, Slice | None]:
+    return {"all": result.every, "held_out": result.held_out, "trained": result.trained}
+
+
+def _headline(result: Comparison, part: str, *, wide: bool) -> list[Line]:
+    """The chosen rows' four metrics, then KER and WER of the rows that are told apart from them."""
+    slices = _slices(result)
+    chosen = slices[part]
+    lines = _metric_lines(chosen, ("ker", "wer", "cer", "ser"), wide=wide) if chosen else []
+    beside = "held_out" if part != "held_out" else "all"
+    other = slices[beside]
+    if other is not None:
+        lines.append(heading(f"{_PARTS[beside]} rows (n {other.rows})"))
+        lines += _metric_lines(other, ("ker", "wer"), wide=wide)
+    return lines
+
+
+def _metric_lines(part: Slice, names: tuple[str, ...], *, wide: bool) -> list[Line]:
+    return [_metric_line(name, part.headline[name], wide=wide) for name in names if name in part.headline]
+
+
+def _metric_line(name: str, d: Difference, *, wide: bool) -> Line:
+    style = change_style(d.delta)
+    columns = [Column("", 5), Column("", 5, right=True), Column("", 1), Column("", 5, right=True)]
+    texts: list[Content | str] = [
+        Content.styled(f"{name.upper()}{' ★' if name == 'ker' else ''}", "bold"),
+        score_text(d.a),
+        Content.styled("→", "$quiet"),
+        Content.styled(score_text(d.b), "bold"),
+    ]
+    if wide:
+        columns.append(Column("", 6, right=True))
+        texts.append(Content.styled(signed_text(d.delta), style))
+    columns += [Column("", 6, right=True), Column("", 13)]
+    texts += [
+        Content.styled(percent_text(d.relative), style),
+        Content.styled(interval_text(d.ci95, signed=True), "$quiet"),
+    ]
+    if wide:
+        columns += [Column("", 8), Column("", 7)]
+        texts += [Content.styled(p_text(d.p), "$quiet"), Content.styled(f"n {d.n}", "$quiet")]
+    return Line("", lambda width: cells(columns, texts, width, gap=2 if wide else 1))
+
+
+def _decision(result: Comparison) -> Content:
+    lines = [Content.styled(visible(result.action), "bold")]
+    lines += [Content.assemble(("· ", "$quiet"), visible(reason)) for reason in result.reasons]
+    return Content("\n").join(lines)
+
+
+def _change_line(kind: str, count: int, rows: int) -> Line:
+    mark, style = _CHANGES[kind]
+
+    def draw(width: int) -> Content:
+        left = Content.assemble((f"{mark} {kind:<12}", style), (f"{count:>6}", "bold"), "  ")
+        room = max(0, min(40, width - left.cell_length - 8))
+        share = count / rows if rows else 0.0
+        return Content.assemble(left, bar(share, room, style), (f" {share:>5.0%}", "$quiet"))
+
+    return Line(f"change:{kind}", draw)

@@ -1,0 +1,310 @@
+"""Two keys down from any group: its terms, then a term's rows, for one cycle or two side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from clinasr_tui.flywheel.drilldown import (
+    RowRef,
+    TermLine,
+    by_term,
+    heard_counts,
+    heard_instead,
+    in_group,
+    rows_of_pairs,
+    rows_of_set,
+)
+from clinasr_tui.screens.base import CockpitScreen
+from clinasr_tui.text import visible
+from clinasr_tui.widgets.columns import Column, ColumnHead, cells
+from clinasr_tui.widgets.figures import Line, score_text
+from clinasr_tui.widgets.ker_bars import dumbbell_line, ker_line, label_width
+from clinasr_tui.widgets.line_list import LineList
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.app import ComposeResult
+
+    from clinasr_tui.flywheel.comparison import RowPair
+    from clinasr_tui.flywheel.scoring import ScoredSet
+
+CHANGES = {
+    (1, 0): ("✔", "fixed", "$good"),
+    (0, 1): ("✖", "broken", "bold $bad"),
+    (1, 1): ("✖", "still wrong", "$bad"),
+    (0, 0): ("✔", "still right", "$quiet"),
+}
+"""Term missed (1) or heard (0) on the first and on the last side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """What a drill-down looks at: one or two labelled sides and the rows in question."""
+
+    home: str
+    """Screen id to highlight in the key line."""
+    labels: tuple[str, ...]
+    sides: tuple[ScoredSet, ...]
+    rows: tuple[RowRef, ...]
+
+    @classmethod
+    def of_cycle(cls, label: str, scored: ScoredSet, *, home: str) -> Drill:
+        """All rows of one cycle."""
+        return cls(home, (label,), (scored,), tuple(rows_of_set(scored)))
+
+    @classmethod
+    def of_pairs(
+        cls,
+        labels: tuple[str, str],
+        sides: tuple[ScoredSet, ScoredSet],
+        pairs: Sequence[RowPair],
+        *,
+        home: str,
+    ) -> Drill:
+        """Rows of a comparison."""
+        return cls(home, labels, sides, tuple(rows_of_pairs(pairs)))
+
+    def narrowed(self, field: str, value: str) -> Drill:
+        """Only the rows with this value."""
+        return replace(self, rows=tuple(in_group(self.sides, self.rows, field, value)))
+
+
+class TermsScreen(CockpitScreen):
+    """The terms of a group, worst first, and what the models wrote instead of the one under the cursor."""
+
+    SCREEN_ID = "terms"
+    TITLE_TEXT = "Terms"
+
+    def __init__(self, drill: Drill, path: tuple[str, ...]) -> None:
+        super().__init__()
+        self._drill = drill
+        self._path = path
+        self._terms: dict[str, TermLine] = {}
+
+    def home_id(self) -> str:
+        """Belongs to the screen it was opened from."""
+        return self._drill.home
+
+    def title_text(self) -> str:
+        """The way here."""
+        return " › ".join(self._path)
+
+    def compose_body(self) -> ComposeResult:
+        """The list and, under it, what was heard."""
+        with Vertical(classes="panel", id="drill-panel") as panel:
+            panel.border_title = Content(f"{visible(self._path[-1])}: terms, worst first")
+            yield LineList(id="drill-terms")
+        with Vertical(classes="panel", id="heard-panel") as panel:
+            panel.border_title = "Heard as"
+            yield Static(id="heard")
+
+    def on_mount(self) -> None:
+        """Group the rows once."""
+        found = by_term(self._drill.sides, self._drill.rows)
+        self._terms = {f"term {line.term}": line for line in found}
+        names = label_width([visible(line.term) for line in found])
+        lines = self.query_one("#drill-terms", LineList)
+        lines.show([_term_line(key, line, names) for key, line in self._terms.items()])
+        lines.focus()
+
+    def refresh_view(self) -> None:
+        """What was opened stays as it was; the level above has the newest."""
+
+    def on_line_list_moved(self, message: LineList.Moved) -> None:
+        """Show what was heard instead of this term."""
+        line = self._terms.get(message.key)
+        if line is not None:
+            self.load(partial(self._heard, line))
+
+    async def _heard(self, line: TermLine) -> None:
+        text = await asyncio.to_thread(heard_text, self._drill, line.rows)
+        self.query_one("#heard", Static).update(text)
+
+    def action_select(self) -> None:
+        """Open the term's rows."""
+        line = self._terms.get(self.query_one("#drill-terms", LineList).cursor_key)
+        if line is not None:
+            drill = replace(self._drill, rows=line.rows)
+            self.app.push_screen(RowsScreen(drill, line.term, path=(*self._path, line.term)))
+
+    def action_back(self) -> None:
+        """Back to the level above."""
+        self.app.pop_screen()
+
+
+class RowsScreen(CockpitScreen):
+    """The rows of one term: how each was heard, and the one under the cursor aligned word by word."""
+
+    SCREEN_ID = "rows"
+    TITLE_TEXT = "Rows"
+
+    def __init__(self, drill: Drill, term: str, path: tuple[str, ...]) -> None:
+        super().__init__()
+        self._drill = drill
+        self._term = term
+        self._path = path
+
+    def home_id(self) -> str:
+        """Belongs to the screen it was opened from."""
+        return self._drill.home
+
+    def title_text(self) -> str:
+        """The way here."""
+        return " › ".join(name or "(no term)" for name in self._path)
+
+    def compose_body(self) -> ComposeResult:
+        """Figures and counts, the rows, the row under the cursor in full."""
+        yield Static(id="term-figures")
+        with Vertical(classes="panel", id="rows-panel") as panel:
+            panel.border_title = "Rows"
+            yield ColumnHead(self._columns())
+            yield LineList(id="rows")
+        with VerticalScroll(classes="panel", id="row-panel", can_focus=True) as panel:
+            panel.border_title = "Reference and hypothesis"
+            yield Static(id="row")
+
+    def on_mount(self) -> None:
+        """Count first: it loads the aligner outside of the drawing."""
+        self.query_one("#rows").focus()
+        self.load(self._fill)
+
+    def refresh_view(self) -> None:
+        """What was opened stays as it was; the level above has the newest."""
+
+    async def _fill(self) -> None:
+        drill = self._drill
+        heard = await asyncio.to_thread(heard_text, drill, drill.rows)
+        line = by_term(drill.sides, drill.rows)[0]
+        figures = Content("   ").join(
+            Content.assemble((f"{name} ", "$quiet"), "KER ", (score_text(ker), "bold"))
+            for name, ker in zip(drill.labels, line.ker, strict=True)
+        )
+        head = Content.assemble((visible(self._term) or "(no term)", "bold"), "   ", figures)
+        head += Content.styled(f"   n {len(drill.rows)}", "$quiet")
+        self.query_one("#term-figures", Static).update(Content("\n").join([head, heard]))
+        self.query_one("#rows", LineList).show(
+            [self._line(place, row) for place, row in enumerate(drill.rows)]
+        )
+
+    def _columns(self) -> tuple[Column, ...]:
+        held = (Column("", 8),) if any(row.held_out is not None for row in self._drill.rows) else ()
+        change = 13 if len(self._drill.sides) > 1 else 8
+        sides = tuple(
+            Column(f"{name} heard", 0 if place == 0 else 18) for place, name in enumerate(self._drill.labels)
+        )
+        return (Column("", change), *held, *sides, Column("noise", 8), Column("voice", 8))
+
+    def _line(self, place: int, row: RowRef) -> Line:
+        drill = self._drill
+        columns = self._columns()
+        details = drill.sides[0].hypotheses.row(row.indices[0])
+
+        def draw(width: int) -> Content:
+            misses = [side.scores.ker[i] for side, i in zip(drill.sides, row.indices, strict=True)]
+            texts: list[Content | str] = [_change(misses)]
+            if len(columns) > 3 + len(drill.sides):
+                texts.append(Content.styled("held-out" if row.held_out else "trained", "$quiet"))
+            for side, index in zip(drill.sides, row.indices, strict=True):
+                texts.append(_heard_cell(side, index))
+            texts += [visible(details.noise_level), visible(details.voice_id)]
+            return cells(columns, texts, width)
+
+        return Line(str(place), draw)
+
+    def on_line_list_moved(self, message: LineList.Moved) -> None:
+        """Show the row in full."""
+        self._draw_row()
+
+    def on_resize(self) -> None:
+        """Lines wrap to the width."""
+        self._draw_row()
+
+    def _draw_row(self) -> None:
+        key = self.query_one("#rows", LineList).cursor_key
+        if key:
+            width = max(20, self.size.width - 6)
+            self.query_one("#row", Static).update(_row_text(self._drill, self._drill.rows[int(key)], width))
+
+    def action_back(self) -> None:
+        """Back to the terms."""
+        self.app.pop_screen()
+
+
+def _term_line(key: str, line: TermLine, names: int) -> Line:
+    if len(line.ker) == 1:
+        return ker_line(key, line.term, line.ker[0], len(line.rows), names=names)
+    first, last = line.ker[0], line.ker[-1]
+    relative = None if not first or last is None else (last - first) / first
+    return dumbbell_line(key, line.term, first, last, len(line.rows), names=names, relative=relative)
+
+
+def heard_text(drill: Drill, rows: Sequence[RowRef]) -> Content:
+    """One line a side: what was written instead of the term, with counts. Blocks: call in a thread."""
+    lines = []
+    for place, (name, side) in enumerate(zip(drill.labels, drill.sides, strict=True)):
+        counts = heard_counts(side, (row.indices[place] for row in rows))
+        told = [
+            Content.assemble(
+                (visible(text), "bold") if text else ("(left out)", "italic"), (f" ×{count}", "$quiet")
+            )
+            for text, count in counts[:12]
+        ]
+        if len(counts) > 12:
+            told.append(Content.styled(f"and {len(counts) - 12} more", "$quiet"))
+        right = len(rows) - sum(count for _, count in counts)
+        if right:
+            told.append(Content.styled(f"✔ right ×{right}", "$good"))
+        lines.append(Content.assemble((f"{name}  ", "$quiet"), Content(" · ").join(told)))
+    return Content("\n").join(lines)
+
+
+def _change(misses: Sequence[int]) -> Content:
+    if min(misses) < 0:
+        return Content.styled("– no term", "$quiet")
+    if len(misses) == 1:
+        return Content.styled("✖ missed", "$bad") if misses[0] else Content.styled("✔ heard", "$good")
+    mark, word, style = CHANGES[misses[0], misses[-1]]
+    return Content.styled(f"{mark} {word}", style)
+
+
+def _heard_cell(side: ScoredSet, index: int) -> Content:
+    heard = heard_instead(side, index)
+    if heard is None:
+        return Content.styled("✔", "$good")
+    return Content(visible(heard)) if heard else Content.styled("(left out)", "italic")
+
+
+def _row_text(drill: Drill, row: RowRef, width: int) -> Content:
+    from clinasr_tui.flywheel.normalise import normalise
+    from clinasr_tui.widgets.alignment import render_alignments
+
+    first = drill.sides[0].hypotheses.row(row.indices[0])
+    names = [name.replace("cycle ", "c") for name in drill.labels]
+    texts = [side.hypotheses.hypothesis[i] for side, i in zip(drill.sides, row.indices, strict=True)]
+    lines = render_alignments(first.reference, list(zip(names, texts, strict=True)), first.term, width)
+    figures = []
+    for name, side, index in zip(names, drill.sides, row.indices, strict=True):
+        score = side.scores.row(index)
+        ker = "–" if score.ker is None else str(score.ker)
+        figures.append(
+            f"{name} WER {score_text(score.wer)} CER {score_text(score.cer)} KER {ker} SER {score.ser}"
+        )
+    held = () if row.held_out is None else ("held-out" if row.held_out else "trained on",)
+    facts = (first.entity_category, first.noise_level, first.voice_id, first.context_type, *held)
+    lines += [
+        Content(""),
+        Content.styled(" · ".join(figures), "$quiet"),
+        Content.styled(" · ".join(visible(fact) for fact in facts if fact), "$quiet"),
+        Content.styled(visible(first.audio_filepath), "$quiet"),
+    ]
+    if normalise(first.reference) != first.reference:
+        lines.append(Content.styled(f"scored as: {normalise(first.reference)}", "$quiet"))
+    return Content("\n").join(lines)

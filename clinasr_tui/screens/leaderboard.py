@@ -1,0 +1,190 @@
+"""Leaderboard: one cycle's figures in the five published sections, every one with its n."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from clinasr_tui.errors import ClinasrError
+from clinasr_tui.flywheel.vocabulary import SECTION_FIELDS
+from clinasr_tui.screens.base import CockpitScreen
+from clinasr_tui.screens.choice import in_view, move, scored_cycles
+from clinasr_tui.screens.drill import Drill, RowsScreen, TermsScreen
+from clinasr_tui.text import visible
+from clinasr_tui.widgets.figures import Line, heading, interval_text, note, score_text
+from clinasr_tui.widgets.ker_bars import ker_line, label_width
+from clinasr_tui.widgets.line_list import LineList
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from clinasr_tui.flywheel.leaderboard import Leaderboard
+    from clinasr_tui.flywheel.workspace import Cycle
+
+SECTION_TITLES = {
+    "entity_category": "KER by entity_category",
+    "ipa_source": "KER by ipa_source",
+    "noise_level": "KER by noise_level",
+}
+
+
+class LeaderboardScreen(CockpitScreen):
+    """Five sections: headline, three groupings, terms worst first."""
+
+    SCREEN_ID = "leaderboard"
+    TITLE_TEXT = "Leaderboard"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._board: Leaderboard | None = None
+        self._interval: tuple[float, float] | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """Headline above, groups on the left, terms on the right."""
+        with Vertical(classes="panel", id="headline-panel") as panel:
+            panel.border_title = "1 Headline"
+            yield Static(id="headline")
+        with Horizontal(id="sections"):
+            with Vertical(classes="panel", id="groups-panel") as panel:
+                panel.border_title = "2–4 Groups"
+                yield LineList(id="groups")
+            with Vertical(classes="panel", id="terms-panel") as panel:
+                panel.border_title = "5 Terms, worst first"
+                yield LineList(id="terms")
+        yield Static(id="gap")
+
+    def on_mount(self) -> None:
+        """Begin on the groups."""
+        self.query_one("#groups").focus()
+
+    def refresh_view(self) -> None:
+        """Show the cycle in view."""
+        cycle = self._cycle()
+        if cycle is None:
+            self._board = None
+            self._draw()
+            self.show_problem("no cycle has transcripts yet: transcribe the manifest first (the eval stage)")
+            return
+        self.retitle(f"Leaderboard · cycle {cycle.number}")
+        name = f" · {visible(cycle.model)}" if cycle.model else ""
+        self.query_one("#headline-panel").border_title = Content(f"1 Headline{name}")
+        self.load(partial(self._load, cycle))
+
+    def on_resize(self) -> None:
+        """The headline depends on the width."""
+        self._draw()
+
+    def action_cycle(self, step: int) -> None:
+        """Another cycle."""
+        if move(self.session, self._cycle(), step):
+            self.refresh_view()
+
+    def action_select(self) -> None:
+        """From a group to its terms, from a term to its rows."""
+        cycle = self._cycle()
+        key = self._list().cursor_key
+        if cycle is None or not key:
+            return
+        if cycle.hypotheses is None:
+            self.show_problem("only a leaderboard is left of this cycle, its rows are gone")
+            return
+        self.load(partial(self._open, cycle, key, term=self._list().id == "terms"))
+
+    def _list(self) -> LineList:
+        focused = self.focused
+        return focused if isinstance(focused, LineList) else self.query_one("#groups", LineList)
+
+    def _cycle(self) -> Cycle | None:
+        return in_view(self.session, scored_cycles(self.session.workspace), newest=True)
+
+    async def _load(self, cycle: Cycle) -> None:
+        self.show_problem(None)
+        try:
+            self._board = await self.session.board(cycle)
+            self._interval = await self.session.interval(cycle)
+        except ClinasrError:
+            self._board = None
+            raise
+        finally:
+            self._draw()
+
+    async def _open(self, cycle: Cycle, key: str, *, term: bool) -> None:
+        scored = await self.session.scored(cycle)
+        drill = Drill.of_cycle(f"cycle {cycle.number}", scored, home=self.SCREEN_ID)
+        if term:
+            self.app.push_screen(RowsScreen(drill.narrowed("term", key), key, path=(key,)))
+        else:
+            field, _, value = key.partition(":")
+            self.app.push_screen(TermsScreen(drill.narrowed(field, value), path=(value or "(none)",)))
+
+    # --- drawing -------------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        board = self._board
+        gap = ""
+        if board is not None:
+            from clinasr_tui.flywheel.leaderboard import ipa_source_gap
+
+            gap = ipa_source_gap(board)
+        headline = _headline(board, self._interval, self.size.width - 4) if board else Content("")
+        self.query_one("#headline", Static).update(headline)
+        self.query_one("#groups", LineList).show(_groups(board) if board else [])
+        self.query_one("#terms", LineList).show(_terms(board) if board else [])
+        self.query_one("#gap", Static).update(Content.assemble(("ipa_source  ", "bold"), gap) if gap else "")
+
+
+def _headline(board: Leaderboard, interval: tuple[float, float] | None, width: int) -> Content:
+    """Means of the rows' scores first; pooled WER and CER second and labelled."""
+    parts = []
+    for name, star, rows in (
+        ("ker", " ★", board.ker_rows),
+        ("wer", "", board.rows),
+        ("cer", "", board.rows),
+        ("ser", "", board.rows),
+    ):
+        style = "bold $accent" if name == "ker" else "bold"
+        parts.append(
+            Content.assemble(
+                (f"{name.upper()}{star} ", "$quiet"),
+                (score_text(board.metrics.get(name)), style),
+                (f" n {rows}", "$quiet"),
+            )
+        )
+    first = Content("   ").join(parts)
+    without = board.rows - board.ker_rows
+    second = [f"KER 95 % {interval_text(interval)}"] if interval else []
+    second.append(
+        f"corpus-level WER {score_text(board.corpus.get('wer'))}, CER {score_text(board.corpus.get('cer'))}"
+    )
+    if without:
+        second.append(f"{without} rows without a term have no KER")
+    return Content("\n").join(
+        [first, Content.styled(" · ".join(second), "$quiet").truncate(width, ellipsis=True)]
+    )
+
+
+def _groups(board: Leaderboard) -> list[Line]:
+    names = [name for field in SECTION_FIELDS for name in board.by.get(field, {})]
+    width = label_width(names, most=18)
+    lines: list[Line] = []
+    for number, field in enumerate(SECTION_FIELDS, start=2):
+        lines.append(heading(f"{number} {SECTION_TITLES[field]}"))
+        groups = board.by.get(field, {})
+        lines += [
+            ker_line(f"{field}:{name}", name, figure.ker, figure.n, names=width)
+            for name, figure in groups.items()
+        ]
+        if not groups:
+            lines.append(note("no rows"))
+    return lines
+
+
+def _terms(board: Leaderboard) -> list[Line]:
+    width = label_width([visible(figure.term) for figure in board.terms])
+    return [ker_line(figure.term, figure.term, figure.ker, figure.n, names=width) for figure in board.terms]

@@ -1,0 +1,116 @@
+"""A host showed a key the operator has not confirmed: ask once; a changed key is only ever refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Static
+
+from clinasr_tui.style_files import style_path
+from clinasr_tui.text import visible
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+
+    from clinasr_tui.errors import HostKeyError
+
+
+class TrustDialog(ModalScreen[bool]):
+    """First contact. Returns True only if the operator trusts the key; the focus begins on No."""
+
+    CSS_PATH = style_path("dialogs")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("t", "answer(True)", "trust this key"),
+        ("n,escape", "answer(False)", "do not connect"),
+    ]
+
+    def __init__(self, error: HostKeyError) -> None:
+        super().__init__()
+        self._error = error
+
+    def compose(self) -> ComposeResult:
+        """What was shown, what to compare it with, two buttons."""
+        with Vertical(classes="dialog") as box:
+            box.border_title = "First contact with this host"
+            yield Static(_first_contact(self._error), classes="dialog-text")
+            with Horizontal(classes="dialog-buttons"):
+                yield Button("No, do not connect (Esc)", id="no")
+                yield Button("Trust this key (t)", id="yes", variant="primary")
+
+    def on_mount(self) -> None:
+        """Enter by mistake declines."""
+        self.query_one("#no").focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """A button answers."""
+        self.dismiss(event.button.id == "yes")
+
+    def action_answer(self, answer: bool) -> None:
+        """A key answers."""
+        self.dismiss(answer)
+
+
+class ChangedKeyDialog(ModalScreen[bool]):
+    """The key is not the one confirmed before: nothing connects, there is no way to accept here."""
+
+    CSS_PATH = style_path("dialogs")
+    BINDINGS: ClassVar[list[BindingType]] = [("escape,enter,q", "close", "close")]
+
+    def __init__(self, error: HostKeyError) -> None:
+        super().__init__()
+        self._error = error
+
+    def compose(self) -> ComposeResult:
+        """Both fingerprints and what to do."""
+        with Vertical(classes="dialog -danger") as box:
+            box.border_title = "✖ This host's key has changed"
+            yield Static(_changed(self._error), classes="dialog-text")
+            with Horizontal(classes="dialog-buttons"):
+                yield Button("Close (Esc)", id="no")
+
+    def on_mount(self) -> None:
+        """There is only one way on."""
+        self.query_one("#no").focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Close."""
+        self.dismiss(False)
+
+    def action_close(self) -> None:
+        """Close."""
+        self.dismiss(False)
+
+
+def _first_contact(error: HostKeyError) -> Content:
+    return Content.assemble(
+        ("host         ", "$quiet"),
+        (visible(error.host), "bold"),
+        ("\nport         ", "$quiet"),
+        str(error.port),
+        ("\nkey type     ", "$quiet"),
+        visible(error.public_key.split(" ")[0]),
+        ("\nfingerprint  ", "$quiet"),
+        (visible(error.fingerprint), "bold $accent"),
+        "\n\nCompare it with what the box's provider shows. If it is the same, trust it: it is remembered, "
+        "and this question does not come again for this host.",
+    )
+
+
+def _changed(error: HostKeyError) -> Content:
+    return Content.assemble(
+        ("host       ", "$quiet"),
+        (visible(f"{error.host}:{error.port}"), "bold"),
+        ("\nshows now  ", "$quiet"),
+        (visible(error.fingerprint), "bold $bad"),
+        *(
+            (part, style)
+            for known in error.known
+            for part, style in (("\nconfirmed  ", "$quiet"), (visible(known), "bold"))
+        ),
+        "\n\nNothing was sent. Either the box was made anew, or somebody answers in its place. ",
+        visible(error.remedy or ""),
+    )
