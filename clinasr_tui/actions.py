@@ -84,7 +84,9 @@ _COMPARE = (
 _DRILL = (
     Action("select", "enter", "rows", "Open the term's rows.", "Terms and rows", "terms"),
     Action("back", "escape", "back", "Back to the level above.", "Terms and rows", "terms"),
-    Action("back", "escape", "back", "Back to the terms.", "Terms and rows", "rows"),
+    Action("term(-1)", "left_square_bracket", "term before", "The term before.", "Terms and rows", "rows"),
+    Action("term(1)", "right_square_bracket", "next term", "The next term.", "Terms and rows", "rows"),
+    Action("back", "escape", "back", "Back to the level above.", "Terms and rows", "rows"),
 )
 
 # --- manifest ------------------------------------------------------------------------------------

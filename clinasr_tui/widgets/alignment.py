@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from textual.geometry import Size
 
 TERM = "bold underline"
-WRONG = "bold $text-error"
-LABEL = "$text-muted"
+WRONG = "bold $bad"
+LABEL = "$quiet"
 LEGEND = "[x] wrong   [+x] added   [-] missing"
 
 
@@ -103,14 +103,23 @@ def render_alignments(
     heads = [Content.styled(name, LABEL).pad_right(margin - Content(name).cell_length) for name in names]
     result: list[Content] = []
     for block in _blocks(_slots(lines), room):
-        for head, line in zip(heads, block, strict=True):
-            result.append(head + line)
+        first = not result
+        result += [
+            head + line for head, line in zip(heads, block, strict=True) if first or line.plain.strip()
+        ]
     return result
 
 
-def _line(spans: Iterable[AlignedSpan]) -> _Line:
+def is_exact(reference: str, hypothesis: str) -> bool:
+    """True if the hypothesis has every word of the reference and no other."""
+    return all(span.kind == "equal" for span in align(reference, hypothesis))
+
+
+def _line(spans: Sequence[AlignedSpan]) -> _Line:
     words: list[_Word] = []
     cells: list[_Cell] = []
+    if not any(span.reference and span.hypothesis for span in spans):
+        return _nothing_in_common(spans)
     for span in spans:
         expected, heard = span.reference.split(), span.hypothesis.split()
         start = len(words)
@@ -126,6 +135,16 @@ def _line(spans: Iterable[AlignedSpan]) -> _Line:
         else:
             cells.append(_Cell(start, len(words), _bracket(" ".join(heard)) if heard else _bracket("-")))
     return _Line(tuple(words), tuple(cells))
+
+
+def _nothing_in_common(spans: Sequence[AlignedSpan]) -> _Line:
+    """One cell for all: there are no words to stand under one another (a collapsed model's `⁇ ⁇ ⁇`)."""
+    words = tuple(_Word(word, span.clinical) for span in spans for word in span.reference.split())
+    heard = " ".join(span.hypothesis for span in spans if span.hypothesis)
+    if not words and not heard:
+        return _Line((), ())
+    sign = "" if words else "+"
+    return _Line(words, (_Cell(0, len(words), _bracket(heard, sign) if heard else _bracket("-")),))
 
 
 def _reference(words: Iterable[_Word]) -> list[Content]:

@@ -66,7 +66,7 @@ def status_line(snapshot: RunSnapshot, name: str) -> Content:
         epochs = f"/{snapshot.max_epochs}" if snapshot.max_epochs else ""
         parts.append(Content(f"epoch {snapshot.epoch + 1}{epochs}"))
     if snapshot.step is not None:
-        parts.append(_steps(snapshot.step + 1, snapshot.max_steps))
+        parts.append(_steps(snapshot.step + 1, snapshot.max_steps, bar=not ended))
     if ended:
         parts += _ending(snapshot)
     else:
@@ -77,9 +77,9 @@ def status_line(snapshot: RunSnapshot, name: str) -> Content:
     return Content.styled(" · ", "$quiet").join(parts)
 
 
-def _steps(done: int, of: int | None) -> Content:
-    if not of:
-        return Content(f"step {done}")
+def _steps(done: int, of: int | None, *, bar: bool) -> Content:
+    if not of or not bar:
+        return Content(f"step {done}/{of}" if of else f"step {done}")
     return Content.assemble((progress_bar(done / of), "$primary"), f" step {done}/{of}")
 
 
@@ -116,12 +116,12 @@ def alert_lines(alert: Alert) -> Content:
         (f"{_SIGNS[alert.severity]} ", _STYLES[alert.severity]),
         (visible(alert.message), _STYLES[alert.severity]),
         "\n",
-        (f"  {visible(alert.remedy)}" if alert.remedy else "", "$foreground"),
+        (f"→ {visible(alert.remedy)}" if alert.remedy else "", "$foreground"),
     ).rstrip()
 
 
-def contact_line(name: str, *, lost: bool, retry_in: float | None, error: str) -> Content:
-    """State of the connection where it is not simply good; empty if it is.
+def contact_line(name: str, *, connecting: bool, lost: bool, retry_in: float | None, error: str) -> Content:
+    """State of the connection to host `name` where it is not simply good; empty if it is.
 
     `error` is the line of what ended following: it needs the operator (key r tries again).
     """
@@ -133,6 +133,8 @@ def contact_line(name: str, *, lost: bool, retry_in: float | None, error: str) -
             ("▲ contact lost", "bold $warning"),
             (f" ({visible(name)}); the run itself goes on{again}", "$warning"),
         )
+    if connecting:
+        return Content.styled(f"connecting to {visible(name)} …", "$quiet")
     return Content("")
 
 
