@@ -38,7 +38,9 @@ assert count == int(sys.argv[2])
 def write_rows(path: Path, count: int) -> None:
     """Write `count` transcripts."""
     source = Path(__file__).resolve().parent.parent / "clinasr_tui" / "demo" / "data" / "cycle1"
-    rows = [json.loads(line) for line in (source / "per_sample.json").open(encoding="utf-8")]
+    rows = [
+        json.loads(line) for line in (source / "per_sample.json").read_text(encoding="utf-8").splitlines()
+    ]
     with path.open("w", encoding="utf-8") as out:
         for number in range(count):
             row = dict(rows[number % len(rows)])

@@ -58,16 +58,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _held_out(args: argparse.Namespace) -> frozenset[tuple[str, str]] | None:
     from clinasr_tui.flywheel.manifest import read_manifest
-    from clinasr_tui.flywheel.workspace import cycle_number
 
     if args.held_out is not None:
         return frozenset((row.audio_filepath, row.term) for row in read_manifest(args.held_out))
     workspace = workspace_of(args.b)
-    folder = args.b if args.b.is_dir() else args.b.parent
-    number = cycle_number(folder)
-    if workspace is None or number is None:
+    if workspace is None:
         return None
-    return workspace.held_out(number)
+    folder = (args.b if args.b.is_dir() else args.b.parent).resolve()
+    number = next((c.number for c in workspace.cycles if c.folder.resolve() == folder), None)
+    return None if number is None else workspace.held_out(number)
 
 
 def _story(result: Comparison, title: str) -> list[str]:

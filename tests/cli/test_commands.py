@@ -98,7 +98,7 @@ def test_score_gives_the_golden_figures(document, demo_data, cycle, wer, ker):
 
 
 def test_score_takes_a_json_array_and_writes_both_files(run, document, demo_data, tmp_path):
-    rows = [json.loads(line) for line in (demo_data / "cycle1" / "per_sample.json").open()]
+    rows = [json.loads(line) for line in (demo_data / "cycle1" / "per_sample.json").read_text().splitlines()]
     array = tmp_path / "array.json"
     array.write_text(json.dumps(rows))
     code, found = document("score", "--hyps", array, "--out", tmp_path / "out")
@@ -140,8 +140,8 @@ def test_split_is_the_published_one_row_for_row(document, demo_data, tmp_path):
     assert code == 0
     assert (found["train"], found["validation"]) == (200, 50)
     for name in ("train.jsonl", "validation.jsonl"):
-        rows = [json.loads(line) for line in (tmp_path / name).open()]
-        assert rows == [json.loads(line) for line in (demo_data / "cycle1" / name).open()]
+        rows = [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+        assert rows == [json.loads(line) for line in (demo_data / "cycle1" / name).read_text().splitlines()]
     assert found["by_category"]["drug"] == {"train": 72, "validation": 18}
     assert any("relative" in warning for warning in found["warnings"])
 
