@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -63,10 +64,11 @@ async def follow(run: WatchedRun, owner: Owner) -> None:
 
     name = run.ref.name
     try:
-        async for update in run.watch.updates():
-            _take(run, update)
-            owner.set_run_facts(run.ref, *_facts(run))
-            owner.post(RunUpdated(name))
+        async with aclosing(run.watch.updates()) as updates:
+            async for update in updates:
+                _take(run, update)
+                owner.set_run_facts(run.ref, *_facts(run))
+                owner.post(RunUpdated(name))
         run.ended = True
     except HostKeyError as error:
         run.error = error

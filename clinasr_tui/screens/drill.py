@@ -132,8 +132,8 @@ class TermsScreen(CockpitScreen):
         """Open the term's rows."""
         line = self._terms.get(self.query_one("#drill-terms", LineList).cursor_key)
         if line is not None:
-            drill = replace(self._drill, rows=line.rows)
-            self.app.push_screen(RowsScreen(drill, line.term, path=(*self._path, line.term)))
+            terms = tuple(self._terms.values())
+            self.app.push_screen(RowsScreen(self._drill, terms, terms.index(line), path=self._path))
 
     def action_back(self) -> None:
         """Back to the level above."""
@@ -146,11 +146,19 @@ class RowsScreen(CockpitScreen):
     SCREEN_ID = "rows"
     TITLE_TEXT = "Rows"
 
-    def __init__(self, drill: Drill, term: str, path: tuple[str, ...]) -> None:
+    def __init__(
+        self, drill: Drill, terms: tuple[TermLine, ...], place: int, *, path: tuple[str, ...]
+    ) -> None:
+        """Begin with the term at `place` of `terms`."""
         super().__init__()
         self._drill = drill
-        self._term = term
+        self._terms = terms
+        self._place = place
         self._path = path
+
+    @property
+    def _term(self) -> TermLine:
+        return self._terms[self._place]
 
     def home_id(self) -> str:
         """Belongs to the screen it was opened from."""
@@ -158,7 +166,7 @@ class RowsScreen(CockpitScreen):
 
     def title_text(self) -> str:
         """The way here."""
-        return " › ".join(name or "(no term)" for name in self._path)
+        return " › ".join((*self._path, self._term.term or "(no term)"))
 
     def compose_body(self) -> ComposeResult:
         """Figures and counts, the rows, the row under the cursor in full."""
@@ -172,27 +180,36 @@ class RowsScreen(CockpitScreen):
             yield Static(id="row")
 
     def on_mount(self) -> None:
-        """Count first: it loads the aligner outside of the drawing."""
+        """Begin on the rows."""
         self.query_one("#rows").focus()
         self.load(self._fill)
 
     def refresh_view(self) -> None:
         """What was opened stays as it was; the level above has the newest."""
 
+    def action_term(self, step: int) -> None:
+        """The term before or after in the list."""
+        place = self._place + step
+        if 0 <= place < len(self._terms):
+            self._place = place
+            self.retitle(self.title_text())
+            self.load(self._fill)
+
     async def _fill(self) -> None:
-        drill = self._drill
-        heard = await asyncio.to_thread(heard_text, drill, drill.rows)
-        line = by_term(drill.sides, drill.rows)[0]
+        drill, line = self._drill, self._term
+        # Counting first loads the aligner outside of the drawing.
+        heard = await asyncio.to_thread(heard_text, drill, line.rows)
         figures = Content("   ").join(
             Content.assemble((f"{name} ", "$quiet"), "KER ", (score_text(ker), "bold"))
             for name, ker in zip(drill.labels, line.ker, strict=True)
         )
-        head = Content.assemble((visible(self._term) or "(no term)", "bold"), "   ", figures)
-        head += Content.styled(f"   n {len(drill.rows)}", "$quiet")
+        head = Content.assemble((visible(line.term) or "(no term)", "bold"), "   ", figures)
+        head += Content.styled(f"   n {len(line.rows)}", "$quiet")
         self.query_one("#term-figures", Static).update(Content("\n").join([head, heard]))
         self.query_one("#rows", LineList).show(
-            [self._line(place, row) for place, row in enumerate(drill.rows)]
+            [self._line(place, row) for place, row in enumerate(line.rows)]
         )
+        self._draw_row()
 
     def _columns(self) -> tuple[Column, ...]:
         held = (Column("", 8),) if any(row.held_out is not None for row in self._drill.rows) else ()
@@ -231,7 +248,7 @@ class RowsScreen(CockpitScreen):
         key = self.query_one("#rows", LineList).cursor_key
         if key:
             width = max(20, self.size.width - 6)
-            self.query_one("#row", Static).update(_row_text(self._drill, self._drill.rows[int(key)], width))
+            self.query_one("#row", Static).update(_row_text(self._drill, self._term.rows[int(key)], width))
 
     def action_back(self) -> None:
         """Back to the terms."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import zip_longest
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -20,22 +21,19 @@ from clinasr_tui.widgets.columns import Column, cells
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
-    from clinasr_tui.flywheel.bases import BaseStanding
     from clinasr_tui.flywheel.gate import Criterion, GateResult
     from clinasr_tui.flywheel.workspace import Cycle
 
 _ROUTES = {
     "finetune": "Fine-tune this base on this manifest.",
-    "build": "Do not fine-tune yet. Go back to build.",
-    "expand": "Do not fine-tune yet. Expand the terms (build) and measure again.",
-    "harden": "Do not fine-tune. Make the eval harder first.",
+    "build": "Do not fine-tune yet: back to build.",
+    "expand": "Do not fine-tune yet: expand the terms (build), then measure again.",
+    "harden": "Do not fine-tune: make the eval harder first.",
 }
-_STANDINGS = {
-    "verified": ("✔", "$good"),
-    "legacy": ("○", "$accent"),
-    "unverified": ("○", "$accent"),
-    "refused": ("✖", "bold $bad"),
-}
+_NOT_YET = "Not yet: what is marked ✖ does not hold."
+_WIDEST = 116
+"""Wider, the eye loses the line between measured and threshold."""
+_STANDINGS = {"verified": "✔", "legacy": "○", "unverified": "○", "refused": "✖"}
 
 
 class GateScreen(CockpitScreen):
@@ -49,20 +47,21 @@ class GateScreen(CockpitScreen):
         self._result: GateResult | None = None
 
     def compose_body(self) -> ComposeResult:
-        """Verdict, criteria, base and the published result."""
-        with Horizontal(classes="panel", id="verdict"):
-            yield Static(id="big")
-            yield Static(id="why")
-        with VerticalScroll(classes="panel", id="criteria-panel") as panel:
-            panel.border_title = "Criteria, all must hold"
-            yield Static(id="criteria")
-        with Vertical(classes="panel", id="base-panel") as panel:
-            panel.border_title = "Base"
-            yield Static(id="base")
+        """Verdict, criteria, the published result; all of it scrolls as one."""
+        with VerticalScroll(id="gate-scroll"):
+            with Vertical(classes="panel", id="verdict-panel"):
+                with Horizontal(id="verdict"):
+                    yield Static(id="big")
+                    yield Static(id="route")
+                yield Static(id="reasons")
+            with Vertical(classes="panel", id="criteria-panel") as panel:
+                panel.border_title = "Criteria: every one must hold"
+                yield Static(id="criteria")
+            yield Static(id="published")
 
     def on_mount(self) -> None:
-        """The criteria scroll."""
-        self.query_one("#criteria-panel").focus()
+        """The keys scroll."""
+        self.query_one("#gate-scroll").focus()
 
     def refresh_view(self) -> None:
         """Show the cycle in view."""
@@ -101,47 +100,71 @@ class GateScreen(CockpitScreen):
         if not self.is_mounted:
             return
         result = self._result
-        panel = self.query_one("#verdict")
-        panel.set_class(result is not None and not result.passed, "-blocked")
+        self.query_one("#gate-scroll").display = result is not None
         if result is None:
-            for name in ("#big", "#why", "#criteria", "#base"):
-                self.query_one(name, Static).update("")
             return
+        from clinasr_tui.flywheel.gate import headline_result
+
+        self.query_one("#verdict-panel").set_class(not result.passed, "-blocked")
         style = "bold $good" if result.passed else "bold $bad"
-        self.query_one("#big", Static).update(big_text("PASS" if result.passed else "BLOCKED", style))
-        self.query_one("#why", Static).update(_why(result))
-        width = max(30, self.size.width - 5)
-        self.query_one("#criteria", Static).update(_criteria(result.criteria, width))
-        self.query_one("#base", Static).update(_base(result.base))
+        big = big_text("PASS" if result.passed else "BLOCKED", style)
+        published = headline_result()
+        reasons = [f"· {visible(reason)}" for reason in result.reasons if reason != published]
+        beside = _route(result)
+        if reasons and Content(reasons[0]).cell_length <= self.size.width - 10 - big.first_line.cell_length:
+            beside = Content("\n").join([beside, Content(reasons.pop(0))])
+        self.query_one("#big", Static).update(big)
+        self.query_one("#route", Static).update(beside)
+        self.query_one("#reasons", Static).update(Content("\n".join(reasons)))
+        self.query_one("#reasons").display = bool(reasons)
+        width = min(max(40, self.size.width - 6), _WIDEST)
+        self.query_one("#criteria", Static).update(_criteria(result, width))
+        quoted = published if published in result.reasons else ""
+        self.query_one("#published", Static).update(Content(quoted))
 
 
-def _why(result: GateResult) -> Content:
-    mark = ("✔ ", "bold $good") if result.passed else ("✖ ", "bold $bad")
-    lines = [Content.assemble(mark, (_ROUTES[result.route], "bold"))]
-    lines += [Content(visible(reason)) for reason in result.reasons]
-    return Content("\n").join(lines)
-
-
-def _criteria(criteria: tuple[Criterion, ...], width: int) -> Content:
-    columns = (Column("", 1), Column("", 0), Column("measured", 22), Column("", 20))
-    lines = []
-    for one in criteria:
-        mark = Content.styled("✔", "$good") if one.passed else Content.styled("✖", "bold $bad")
-        texts = (
-            mark,
-            Content.styled(visible(one.title), "" if one.passed else "bold"),
-            Content.styled(visible(one.measured), "bold" if one.passed else "bold $bad"),
-            Content.styled(visible(one.threshold), "$quiet"),
-        )
-        lines.append(cells(columns, texts, width))
-        if not one.passed and one.remedy:
-            lines += [Content.styled(f"   {part}", "$bad") for part in wrap(visible(one.remedy), width - 3)]
-    return Content("\n").join(lines)
-
-
-def _base(base: BaseStanding) -> Content:
-    mark, style = _STANDINGS[base.standing]
-    text = Content.assemble(
-        (visible(base.name), "bold"), "  ", (f"{mark} {base.standing}", style), "  ", visible(base.reason)
+def _route(result: GateResult) -> Content:
+    sentence = _ROUTES[result.route]
+    if result.passed:
+        return Content.assemble(("✔ ", "bold $good"), (sentence, "bold"))
+    return Content.assemble(
+        ("✖ ", "bold $bad"), (_NOT_YET if result.route == "finetune" else sentence, "bold")
     )
-    return text + Content(f" Take {visible(base.substitute)} instead.") if base.substitute else text
+
+
+def _criteria(result: GateResult, width: int) -> Content:
+    """Measured against threshold; under a failed one what to do, under the base its standing."""
+    lines: list[Content] = []
+    for one in result.criteria:
+        lines += _criterion(one, width)
+        if one.id == "base_allowed" and result.base.name:
+            lines += _below(f"{_STANDINGS[result.base.standing]} {result.base.reason}", width, "$quiet")
+        if not one.passed and one.remedy:
+            lines += _below(f"→ {one.remedy}", width, "$bad")
+    return Content("\n").join(lines)
+
+
+def _criterion(one: Criterion, width: int) -> list[Content]:
+    """A criterion's cells, wrapped inside their columns."""
+    columns = (Column("", 1), Column("", 22), Column("", 0), Column("", 16 if width < 100 else 30))
+    room = width - 22 - columns[3].width - 7
+    parts = [
+        ["✔" if one.passed else "✖"],
+        wrap(visible(one.title), 22),
+        wrap(visible(one.measured), room, break_on_hyphens=False),
+        wrap(visible(one.threshold), columns[3].width),
+    ]
+    styles = (
+        "$good" if one.passed else "bold $bad",
+        "" if one.passed else "bold",
+        "bold" if one.passed else "bold $bad",
+        "$quiet",
+    )
+    return [
+        cells(columns, [Content.styled(text, style) for text, style in zip(row, styles, strict=True)], width)
+        for row in zip_longest(*parts, fillvalue="")
+    ]
+
+
+def _below(text: str, width: int, style: str) -> list[Content]:
+    return [Content.styled(f"   {part}", style) for part in wrap(visible(text), width - 3)]

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from clinasr_tui.errors import ClinasrError
+from clinasr_tui.flywheel.drilldown import by_term
 from clinasr_tui.flywheel.vocabulary import SECTION_FIELDS
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.screens.choice import in_view, move, scored_cycles
@@ -116,7 +117,9 @@ class LeaderboardScreen(CockpitScreen):
         scored = await self.session.scored(cycle)
         drill = Drill.of_cycle(f"cycle {cycle.number}", scored, home=self.SCREEN_ID)
         if term:
-            self.app.push_screen(RowsScreen(drill.narrowed("term", key), key, path=(key,)))
+            terms = by_term(drill.sides, drill.rows)
+            place = next(place for place, line in enumerate(terms) if line.term == key)
+            self.app.push_screen(RowsScreen(drill, terms, place, path=()))
         else:
             field, _, value = key.partition(":")
             self.app.push_screen(TermsScreen(drill.narrowed(field, value), path=(value or "(none)",)))
