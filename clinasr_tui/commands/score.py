@@ -71,9 +71,8 @@ def _write(source: Source, folder: Path) -> None:
     number = source.cycle.number if source.cycle else None
     name = "leaderboard.md" if number is None else f"leaderboard_cycle{number}.md"
     title = "Leaderboard" if number is None else f"Leaderboard, cycle {number}"
-    folder.mkdir(parents=True, exist_ok=True)
     write_results(scored, folder / "results.csv")
-    write_atomically(folder / name, to_markdown(source.board, title=title))
+    write_atomically(folder / name, to_markdown(source.board, title=title).encode())
     note(f"wrote {folder / 'results.csv'} and {folder / name}")
 
 
