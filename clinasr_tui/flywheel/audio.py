@@ -52,7 +52,7 @@ def waveform(path: Path, columns: int) -> list[tuple[float, float]]:
     """
     peaks: list[tuple[float, float]] = []
     with _opened(path) as sound:
-        edges = [column * sound.frames // columns for column in range(columns + 1)]
+        edges = [column * sound.frames // max(columns, 1) for column in range(columns + 1)]
         for start, stop in pairwise(edges):
             if stop > start:
                 block = sound.read(stop - start, dtype="float32", always_2d=True)

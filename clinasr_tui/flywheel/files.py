@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -49,7 +49,7 @@ def write_together(files: Mapping[Path, bytes | Iterable[bytes]]) -> None:
     written: list[tuple[Path, Path]] = []
     try:
         for path, data in files.items():
-            temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+            temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 written.append((temporary, path))

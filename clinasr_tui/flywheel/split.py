@@ -15,7 +15,6 @@ from clinasr_tui.text import visible
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.manifest import ManifestRow
 
-MIN_PRIORITY_ROWS = 5
 TRAIN_FILE = "train.jsonl"
 VALIDATION_FILE = "validation.jsonl"
 
@@ -73,10 +72,12 @@ def split_rows(
 
 
 def _expect_enough(category: str, count: int) -> None:
-    if count < MIN_PRIORITY_ROWS:
+    from clinasr_tui.flywheel.gate import Thresholds
+
+    needed = Thresholds().min_priority_rows
+    if count < needed:
         raise InputError(
-            f"priority category {category} has {count} row{'s' * (count != 1)}, the method needs "
-            f"{MIN_PRIORITY_ROWS}",
+            f"priority category {category} has {count} row{'s' * (count != 1)}, the method needs {needed}",
             remedy="Grow the manifest (build) before splitting it",
         )
 

@@ -1,0 +1,208 @@
+"""The stepper along the whole way: what is next at every stage of a turn of the flywheel."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clinasr_tui.flywheel.stepper import current_round
+from clinasr_tui.flywheel.workspace import Facts, Step, StepState, next_step, open_workspace, steps
+
+ORDER = ["manifest", "baseline", "gate", "split", "box", "train", "re-eval", "decide", "deploy"]
+
+
+def put(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def put_run(root: Path, cycle: int = 1, host: str | None = "gpu-box") -> None:
+    path = root / f"cycle{cycle}" / "models" / "sft" / "training_run_info.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"run": "sft", "host": host, "run_dir": "/runs/sft"}))
+
+
+def look(root: Path, **facts: object) -> tuple[dict[str, Step], Step]:
+    found = steps(open_workspace(root), Facts(**facts))  # type: ignore[arg-type]
+    assert [step.id for step in found] == ORDER
+    assert all(step.detail and step.label for step in found)
+    goal = next_step(found)
+    assert goal is not None
+    return {step.id: step for step in found}, goal
+
+
+def states(found: dict[str, Step]) -> str:
+    marks = {"done": "D", "running": "R", "ready": "r", "blocked": "B", "none": "-"}
+    return "".join(marks[found[name].state] for name in ORDER)
+
+
+def test_an_empty_workspace_asks_for_a_manifest(tmp_path: Path) -> None:
+    put(tmp_path, "clinasr.toml")
+    found, goal = look(tmp_path)
+    assert states(found) == "rBBB-BBBB"
+    assert (goal.id, goal.screen) == ("manifest", "manifest")
+    assert "cycle1/" in goal.detail
+
+
+def test_a_manifest_alone_asks_for_a_baseline(tmp_path: Path) -> None:
+    put(tmp_path, "cycle1/manifest.jsonl")
+    found, goal = look(tmp_path, preflight_errors=0)
+    assert states(found) == "DrBB-BBBB"
+    assert goal.id == "baseline"
+    assert "cycle1/per_sample.json" in goal.detail
+    assert "pre-flight clean" in found["manifest"].detail
+
+
+def test_preflight_errors_come_first(tmp_path: Path) -> None:
+    put(tmp_path, "cycle1/manifest.jsonl")
+    found, goal = look(tmp_path, preflight_errors=1)
+    assert states(found) == "BBBB-BBBB"
+    assert goal.detail == "1 pre-flight error: press 2 for the rows and what to do"
+    put(tmp_path, "cycle1/per_sample.json")
+    found, goal = look(tmp_path, preflight_errors=2, gate_passed=False, gate_reason="pre-flight")
+    assert states(found) == "BDBB-BBBB"
+    assert goal.id == "manifest"
+
+
+def test_transcripts_without_a_manifest(tmp_path: Path) -> None:
+    put(tmp_path, "cycle1/per_sample.json")
+    found, goal = look(tmp_path, gate_passed=True)
+    assert states(found) == "rDDB-BBBB"
+    assert goal.id == "manifest"
+
+
+def test_the_gate_open_blocked_and_passed(tmp_path: Path) -> None:
+    put(tmp_path, "cycle1/manifest.jsonl", "cycle1/per_sample.json")
+    found, goal = look(tmp_path, preflight_errors=0)
+    assert states(found) == "DDrB-BBBB"
+    assert (goal.id, goal.screen) == ("gate", "gate")
+    assert "press 3" in goal.detail
+    found, goal = look(
+        tmp_path, preflight_errors=0, gate_passed=False, gate_reason="drug KER 0.2: grow first"
+    )
+    assert states(found) == "DDBB-BBBB"
+    assert (goal.id, goal.detail) == ("gate", "drug KER 0.2: grow first")
+    found, goal = look(tmp_path, preflight_errors=0, gate_passed=True)
+    assert states(found) == "DDDr-BBBB"
+    assert goal.detail == "run: clinasr-tui split cycle1/manifest.jsonl"
+
+
+def split_cycle(root: Path) -> None:
+    names = ("manifest.jsonl", "per_sample.json", "train.jsonl", "validation.jsonl")
+    put(root, *(f"cycle1/{name}" for name in names))
+
+
+GOOD = {"preflight_errors": 0, "gate_passed": True}
+
+
+def test_after_the_split_a_run_is_to_be_started(tmp_path: Path) -> None:
+    split_cycle(tmp_path)
+    found, goal = look(tmp_path, **GOOD)
+    assert states(found) == "DDDD-rBBB"
+    assert (goal.id, goal.screen) == ("train", "watch")
+    assert "cycle1/models/<run>/training_run_info.json" in goal.detail
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected", "goal_id", "says"),
+    [
+        (None, "DDDD-rBBB", "train", "press 5 to watch the run sft"),
+        ("unknown", "DDDD-rBBB", "train", "press 5 to watch the run sft"),
+        ("running", "DDDD-RBBB", "train", "press 5 to watch the run sft: epoch 2/3, about 40 s left"),
+        ("failed", "DDDD-BBBB", "train", "sft has failed. Press 5"),
+        ("diverged", "DDDD-BBBB", "train", "its weights are lost. Press 5"),
+        ("interrupted", "DDDD-BBBB", "train", "was interrupted. Press 5"),
+        ("finished", "DDDD-DrBB", "re-eval", "into cycle2/offline_hyps.jsonl"),
+    ],
+)
+def test_a_run_in_every_outcome(
+    tmp_path: Path, outcome: str | None, expected: str, goal_id: str, says: str
+) -> None:
+    split_cycle(tmp_path)
+    put_run(tmp_path)
+    found, goal = look(tmp_path, run_outcome=outcome, run_progress="epoch 2/3, about 40 s left", **GOOD)
+    assert states(found) == expected
+    assert goal.id == goal_id
+    assert says in goal.detail
+    assert found["box"].detail == "not needed: the run is on host gpu-box"
+
+
+def test_a_run_on_this_machine_needs_no_box(tmp_path: Path) -> None:
+    split_cycle(tmp_path)
+    put_run(tmp_path, host=None)
+    assert look(tmp_path)[0]["box"].detail == "not needed: the run is on this machine"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected", "goal_id", "says"),
+    [
+        (None, "DDDD-DDrB", "decide", "press 7 to compare cycle 1 with cycle 2"),
+        ("keep", "DDDD-DDDr", "deploy", "keep the tuned model"),
+        ("grow", "DDDD-DDDB", "deploy", "not now: grow the manifest (build), then start cycle 3"),
+        ("worse", "DDDD-DDDB", "deploy", "overfit"),
+        ("unchanged", "DDDD-DDDB", "deploy", "look at the categories"),
+    ],
+)
+def test_the_decision(tmp_path: Path, verdict: str | None, expected: str, goal_id: str, says: str) -> None:
+    split_cycle(tmp_path)
+    put_run(tmp_path)
+    put(tmp_path, "cycle2/offline_hyps.jsonl")
+    found, goal = look(tmp_path, run_outcome="finished", verdict=verdict, **GOOD)
+    assert states(found) == expected
+    assert goal.id == goal_id
+    assert says in goal.detail
+
+
+def test_a_running_run_comes_before_everything_else(tmp_path: Path) -> None:
+    split_cycle(tmp_path)
+    put_run(tmp_path)
+    _, goal = look(tmp_path, run_outcome="running")
+    assert (goal.id, goal.state) == ("train", StepState.RUNNING)
+
+
+def test_the_real_cycles_without_a_recorded_run(two_cycles: Path) -> None:
+    found, goal = look(two_cycles, **GOOD)
+    assert states(found) == "DDDD-DDrB"
+    assert found["train"].detail == "no run is recorded, but cycle2 is scored"
+    assert goal.screen == "compare"
+
+
+def round_numbers(root: Path) -> tuple[int | None, int | None]:
+    turn = current_round(open_workspace(root))
+    return (turn.base.number if turn.base else None, turn.reeval.number if turn.reeval else None)
+
+
+def test_which_turn_is_the_current_one(tmp_path: Path) -> None:
+    put(tmp_path, "clinasr.toml")
+    assert round_numbers(tmp_path) == (None, None)
+    split_cycle(tmp_path)
+    put_run(tmp_path)
+    assert round_numbers(tmp_path) == (1, None)
+    put(tmp_path, "cycle2/manifest.jsonl", "cycle2/per_sample.json")
+    assert round_numbers(tmp_path) == (1, 2)
+    put(tmp_path, "cycle3/keep")
+    assert round_numbers(tmp_path) == (1, 2)
+    put(tmp_path, "cycle3/manifest.jsonl")
+    assert round_numbers(tmp_path) == (3, None)
+    # A verdict on an older pair says nothing about a turn that has just begun.
+    found, goal = look(tmp_path, verdict="keep", preflight_errors=0)
+    assert found["decide"].state is StepState.BLOCKED
+    assert goal.id == "baseline"
+
+
+def test_growing_after_a_first_eval_starts_a_new_turn(tmp_path: Path) -> None:
+    put(tmp_path, "cycle1/manifest.jsonl", "cycle1/per_sample.json")
+    put(tmp_path, "cycle2/manifest.jsonl", "cycle2/per_sample.json")
+    assert round_numbers(tmp_path) == (2, None)
+    put(tmp_path, "cycle3/offline_hyps.jsonl")
+    assert round_numbers(tmp_path) == (2, 3)
+    put(tmp_path, "cycle3/train.jsonl")
+    assert round_numbers(tmp_path) == (3, None)
+
+
+def test_nothing_is_next_when_nothing_is_left() -> None:
+    assert next_step(()) is None

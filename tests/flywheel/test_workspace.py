@@ -1,0 +1,216 @@
+"""What is found in a folder: cycles, runs, settings; and one clear line where nothing is."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from clinasr_tui.errors import InputError
+from clinasr_tui.flywheel.settings import Settings, read_settings
+from clinasr_tui.flywheel.workspace import RunRef, open_cycle, open_workspace
+
+
+def put(path: Path, content: object = "", at: int | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    if at is not None:
+        os.utime(path, (at, at))
+    return path
+
+
+def test_the_two_real_cycles(two_cycles: Path) -> None:
+    workspace = open_workspace(two_cycles)
+    assert (workspace.name, workspace.settings, workspace.warnings) == ("espeak-demo", Settings(), ())
+    first, second = workspace.cycles
+    assert workspace.cycle(2) is second
+    assert workspace.cycle(3) is None
+    assert (first.number, first.model, second.model) == (1, "base", "base + sft3")
+    assert first.manifest == two_cycles / "cycle1" / "manifest.jsonl"
+    assert first.hypotheses == two_cycles / "cycle1" / "per_sample.json"
+    assert (second.manifest, second.train, second.validation, second.leaderboard) == (None,) * 4
+    assert second.hypotheses == two_cycles / "cycle2" / "offline_hyps.jsonl"
+    assert open_workspace(two_cycles) == workspace
+
+
+def test_held_out_rows_are_those_the_scored_model_never_saw(two_cycles: Path) -> None:
+    workspace = open_workspace(two_cycles)
+    held_out, trained = workspace.held_out(2), workspace.trained(2)
+    assert held_out is not None
+    assert trained is not None
+    assert (len(held_out), len(trained), held_out & trained) == (50, 200, set())
+    assert ("audio/cefazolin_handoff_en_gb_clean.flac", "cefazolin") in held_out | trained
+    assert workspace.held_out(1) == held_out
+    assert workspace.held_out(9) == held_out
+    assert workspace.held_out(0) is None
+
+
+def row_line(name: str) -> str:
+    return json.dumps({"audio_filepath": name, "text": "t", "term": "x"}) + "\n"
+
+
+def test_the_split_is_the_one_the_model_was_trained_on(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        put(tmp_path / f"cycle{number}" / "validation.jsonl", row_line(f"v{number}"))
+    put(tmp_path / "cycle4" / "per_sample.json")
+    # A later split of the cycle itself is for its next model, not for the one that was scored.
+    assert open_workspace(tmp_path).held_out(2) == {("v1", "x")}
+    assert open_workspace(tmp_path).held_out(4) == {("v3", "x")}
+    assert open_workspace(tmp_path).held_out(1) == {("v1", "x")}
+    put(tmp_path / "cycle4" / "eval_info.json", {"trained_on_cycle": 2})
+    assert open_workspace(tmp_path).held_out(4) == {("v2", "x")}
+    assert open_workspace(tmp_path).trained(4) is None
+    put(tmp_path / "cycle2" / "validation.jsonl", "{")
+    with pytest.raises(InputError, match=r"validation\.jsonl:1: not valid JSON"):
+        open_workspace(tmp_path).held_out(4)
+
+
+def test_cycles_in_number_order_and_only_folders(tmp_path: Path) -> None:
+    for name in ("cycle10", "cycle2", "cycle02", "cycles", "cycle", "cycle3x", "xcycle3"):
+        (tmp_path / name).mkdir()
+    put(tmp_path / "cycle1")
+    workspace = open_workspace(tmp_path)
+    assert [cycle.folder.name for cycle in workspace.cycles] == ["cycle2", "cycle10"]
+    assert workspace.warnings == (f"{tmp_path}/cycle02: cycle 2 is cycle2 already; ignored",)
+
+
+def test_the_later_transcripts_win(tmp_path: Path) -> None:
+    cycle = tmp_path / "cycle1"
+    baseline = put(cycle / "per_sample.json", at=2000)
+    reeval = put(cycle / "offline_hyps.jsonl", at=1000)
+    assert open_cycle(cycle).hypotheses == baseline
+    os.utime(reeval, (3000, 3000))
+    assert open_cycle(cycle).hypotheses == reeval
+    os.utime(baseline, (3000, 3000))
+    assert open_cycle(cycle).hypotheses == reeval
+
+
+def test_a_leaderboard_of_its_own_number_comes_first(tmp_path: Path) -> None:
+    own = put(tmp_path / "cycle2" / "leaderboard_cycle2.md", at=1000)
+    put(tmp_path / "cycle2" / "leaderboard_cycle1.md", at=2000)
+    assert open_cycle(tmp_path / "cycle2").leaderboard == own
+    own.unlink()
+    assert open_cycle(tmp_path / "cycle2").leaderboard == tmp_path / "cycle2" / "leaderboard_cycle1.md"
+
+
+def test_runs_oldest_first_with_and_without_a_record(tmp_path: Path) -> None:
+    models = tmp_path / "cycle1" / "models"
+    remote = {"run": "sft", "host": "gpu-box", "run_dir": "/runs/sft", "learning_rate": 3e-4}
+    put(models / "z" / "training_run_info.json", remote, at=1000)
+    put(models / "a" / "training_run_info.json", {"host": None}, at=2000)
+    put(models / "logs" / "run" / "events.out.tfevents.1.vm.2.0")
+    put(models / "mirrored" / "mirror" / "console.log")
+    put(models / "only-a-model" / "adapted_model.nemo")
+    first, second, third = open_workspace(tmp_path).runs
+    assert first == RunRef("sft", 1, models / "z", "/runs/sft", "gpu-box", remote)
+    assert (second.name, second.run_dir, second.host) == ("a", ".", None)
+    assert (third.name, third.folder, third.info) == ("logs", models / "logs", {})
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        ("{", "not valid JSON; ignored"),
+        ("[]", "not a JSON object; ignored"),
+        ('{"host": 5}', "must be text"),
+        ('{"host": "box"}', "run_dir is missing, the run's folder on box"),
+    ],
+)
+def test_a_broken_record_is_a_warning(two_cycles: Path, record: str, says: str) -> None:
+    path = put(two_cycles / "cycle1" / "models" / "sft" / "training_run_info.json", record)
+    put(path.parent / "console.log")
+    workspace = open_workspace(two_cycles)
+    assert workspace.runs == ()
+    (warning,) = workspace.warnings
+    assert warning.startswith(f"{path}: ")
+    assert says in warning
+
+
+def test_broken_eval_info_is_a_warning(two_cycles: Path) -> None:
+    put(two_cycles / "cycle2" / "eval_info.json", "nonsense")
+    workspace = open_workspace(two_cycles)
+    assert workspace.cycles[1].model == ""
+    assert workspace.warnings == (f"{two_cycles}/cycle2/eval_info.json: not valid JSON; ignored",)
+
+
+def test_a_cycle_folder_opens_the_workspace_around_it(
+    two_cycles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert open_workspace(two_cycles / "cycle1") == open_workspace(two_cycles)
+    monkeypatch.chdir(two_cycles / "cycle2")
+    inside = open_workspace(Path())
+    assert (inside.name, len(inside.cycles)) == ("espeak-demo", 2)
+    assert open_cycle(Path()).number == 2
+
+
+def test_a_folder_with_a_cycles_files_is_a_workspace_of_one(tmp_path: Path) -> None:
+    put(tmp_path / "mine" / "manifest.jsonl")
+    workspace = open_workspace(tmp_path / "mine")
+    assert [cycle.number for cycle in workspace.cycles] == [1]
+    assert workspace.name == "mine"
+
+
+def test_what_is_no_workspace_or_cycle_is_one_line(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    file = put(tmp_path / "file")
+    messages = {}
+    for look in (open_workspace, open_cycle):
+        for path in (empty, file, tmp_path / "absent"):
+            with pytest.raises(InputError) as caught:
+                look(path)
+            messages[look.__name__, path.name] = str(caught.value)
+    assert messages["open_workspace", "empty"].startswith(f"{empty}: no workspace: it has no cycle folder")
+    assert "cycle1/manifest.jsonl" in messages["open_workspace", "empty"]
+    assert messages["open_cycle", "empty"].startswith(
+        f"{empty}: no cycle: none of manifest.jsonl, per_sample.json"
+    )
+    assert "a file, not a folder" in messages["open_cycle", "file"]
+    assert "no such folder" in messages["open_workspace", "absent"]
+    assert not any("\n" in message for message in messages.values())
+
+
+def test_settings(two_cycles: Path) -> None:
+    put(
+        two_cycles / "clinasr.toml",
+        'name = "my-hospital"\ncolour = 1\n[gate]\npriority = ["drug", "lab", "drug"]\n'
+        'base = "nvidia/x"\nx = 1\n'
+        '[ssh]\nconfig = "ssh_config"\nknown_hosts = "/etc/kh"\n',
+    )
+    workspace = open_workspace(two_cycles)
+    settings = workspace.settings
+    assert workspace.name == "my-hospital"
+    assert (settings.priority, settings.base) == (("drug", "lab"), "nvidia/x")
+    assert settings.ssh_config == two_cycles / "ssh_config"
+    assert settings.known_hosts == Path("/etc/kh")
+    ignored = "means nothing here and is ignored"
+    path = two_cycles / "clinasr.toml"
+    assert workspace.warnings == (f"{path}: colour {ignored}", f"{path}: [gate] x {ignored}")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("a = 1\nb = \n", ":2: not valid TOML (Invalid value)"),
+        ("gate = 1", ": gate is no section"),
+        ("name = 5", ": name is not text"),
+        ("[gate]\nbase = []", ": [gate] base is not text"),
+        ('[gate]\npriority = "drug"', ": [gate] priority is no list of categories"),
+        ("[gate]\npriority = []", ": [gate] priority is no list of categories"),
+        ('[gate]\npriority = ["drugs"]', ": [gate] priority names an unknown category: drugs"),
+        ("[ssh]\nconfig = 1", ": [ssh] config is not text"),
+        ('[ssh]\nconfig = "~nobody-of-that-name/x"', ": [ssh] config names an unknown home folder"),
+    ],
+)
+def test_unusable_settings_are_one_line(tmp_path: Path, content: str, says: str) -> None:
+    path = put(tmp_path / "clinasr.toml", content)
+    with pytest.raises(InputError) as caught:
+        read_settings(tmp_path)
+    assert str(caught.value).startswith(f"{path}{says}")
+
+
+def test_settings_alone_make_an_empty_workspace(tmp_path: Path) -> None:
+    put(tmp_path / "clinasr.toml")
+    assert open_workspace(tmp_path).cycles == ()
