@@ -101,7 +101,7 @@ class _Story:
         state = (snapshot.phase, snapshot.epoch, snapshot.val_wer)
         if state != self._state:
             self._state = state
-            print_lines([f"{snapshot.phase}: {snapshot.headline}"])
+            print_lines([snapshot.headline])
         self._alert(snapshot)
 
     def _alert(self, snapshot: RunSnapshot) -> None:
@@ -115,4 +115,4 @@ class _Story:
         """The last line: the outcome."""
         if not self._quiet:
             self._alert(snapshot)
-            print_lines([f"{snapshot.outcome}: {snapshot.headline}"])
+            print_lines([snapshot.headline])
