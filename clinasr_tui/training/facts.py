@@ -17,16 +17,17 @@ MAX_SAMPLES = 1000
 UNKNOWN_PIECE = "\u2047"
 """What SentencePiece decodes its unknown token to."""
 
-_DATASET = re.compile(rb"Dataset loaded with (\d+) files totalling ([\d.]+) hours")
-_FILTERED = re.compile(rb"(\d+) files were filtered totalling ([\d.]+) hours")
-_MAX_STEPS = re.compile(rb"effective maximum steps = (\d+)")
+_DATASET = re.compile(rb"Dataset loaded with (\d{1,12}) files totalling (\d{1,9}(?:\.\d{1,6})?) hours")
+_FILTERED = re.compile(rb"(\d{1,12}) files were filtered totalling (\d{1,9}(?:\.\d{1,6})?) hours")
+_MAX_STEPS = re.compile(rb"effective maximum steps = (\d{1,12})\b")
 _VALIDATION = re.compile(
-    rb"Epoch (\d+), global step (\d+): '([^']+)' (?:reached ([-+.\w]+)|was not in top \d+)"
+    rb"Epoch \d{1,9}, global step (\d{1,12}): '([^']{1,80})' (?:reached ([-+.\w]{1,40})|was not in top)"
 )
-_FIT_STOPPED = re.compile(rb"`Trainer\.fit` stopped: `?(?:max_epochs=(\d+))?")
+_FIT_STOPPED = re.compile(rb"`Trainer\.fit` stopped: `?(?:max_epochs=(\d{1,9})`)?")
 _RATE = re.compile(rb", *(\d{1,9}(?:\.\d{1,9})?)(it/s|s/it)")
 _MAX_TEXT = 2000
 _MAX_VALIDATIONS = 10_000
+_MAX_DATASETS = 100
 
 
 @dataclass(slots=True)
@@ -143,7 +144,8 @@ class Facts:
             self.restart()
             self._expects_gpu_line = self._in_config = True
         elif match := _DATASET.search(text):
-            self.datasets.append(Dataset(int(match[1]), float(match[2])))
+            if len(self.datasets) < _MAX_DATASETS:
+                self.datasets.append(Dataset(int(match[1]), float(match[2])))
         elif match := _FILTERED.search(text):
             if self.datasets:
                 self.datasets[-1].filtered = int(match[1])
@@ -245,9 +247,9 @@ class Facts:
 
     def _validation(self, match: re.Match[bytes]) -> None:
         self.phase = Phase.SAVING
-        if match[3] == b"val_wer" and match[4] and len(self.validations) < _MAX_VALIDATIONS:
+        if match[2] == b"val_wer" and match[3] and len(self.validations) < _MAX_VALIDATIONS:
             try:
-                self.validations.append((int(match[2]) - 1, float(match[4])))
+                self.validations.append((int(match[1]) - 1, float(match[3])))
             except ValueError:
                 return
 

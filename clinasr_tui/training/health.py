@@ -35,7 +35,6 @@ class Findings:
     outcome: Outcome
     phase: Phase
     step: int | None
-    epoch: int | None
     rhythm: Rhythm
     silence: float | None
     """Seconds since the last news; None for a recorded run."""

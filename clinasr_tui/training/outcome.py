@@ -60,13 +60,13 @@ def _was_stopped(told: Told) -> bool:
 
 
 def phase_of(told: Told, outcome: Outcome, has_points: bool) -> Phase:
-    """What the run is doing. Without a console the points themselves say that it trains."""
+    """What the run is doing. Without progress bars the points of its last start say that it trains."""
     if outcome is Outcome.FINISHED:
         return Phase.FINISHED
     if outcome in (Outcome.FAILED, Outcome.DIVERGED, Outcome.INTERRUPTED):
         return Phase.FAILED
     quiet = told.main.epoch is None and told.phase in (Phase.WAITING, Phase.LOADING)
-    return Phase.TRAINING if quiet and has_points and told.main.starts <= 1 else told.phase
+    return Phase.TRAINING if quiet and has_points else told.phase
 
 
 def headline(snapshot: RunSnapshot) -> str:

@@ -166,13 +166,13 @@ class RunReader:
         first, start, last = self._times()
         rhythm = timeline.rhythm(told.steps_per_epoch, start)
         loss = timeline.newest("train_loss")
-        has_points = bool(timeline.loss)
+        has_points = bool(timeline.loss) and timeline.loss.newest_wall >= start
         bad = loss is not None and not math.isfinite(loss)
         ended = outcome.decide(told, loss_is_bad=bad, step=step, has_points=has_points)
         phase = outcome.phase_of(told, ended, has_points)
         silence = None if now is None or last is None else now - last
         per_step = rhythm.per_step or told.main.seconds_per_batch
-        found = health.Findings(told, timeline, ended, phase, step, epoch, rhythm, silence)
+        found = health.Findings(told, timeline, ended, phase, step, rhythm, silence)
         snapshot = RunSnapshot(
             name=self.name,
             phase=phase,

@@ -58,7 +58,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A sample prediction NeMo printed during training."""
+    """A sample prediction NeMo printed during training, as printed: untrusted text."""
 
     step: int | None
     reference: str
