@@ -11,9 +11,12 @@ import re
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20)}
 _PICTURES[0x7F] = "\u2421"
 _PICTURES.update({code: f"\\x{code:02x}" for code in range(0x80, 0xA0)})
-# Bidirectional overrides and isolates can make one text read as another.
-_PICTURES.update({code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))})
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Line separators break lines; bidirectional overrides and isolates make one text read as another.
+_PICTURES.update({code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))})
+# A surrogate on its own (from an escape in JSON) cannot be written to a terminal at all.
+_SURROGATES = range(0xD800, 0xE000)
+_PICTURES.update({code: f"\\u{code:04x}" for code in _SURROGATES})
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def visible(text: str) -> str:

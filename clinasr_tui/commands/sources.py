@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clinasr_tui.errors import ClinasrError, InputError
+from clinasr_tui.errors import InputError
+from clinasr_tui.flywheel.settings import SETTINGS_FILE
 from clinasr_tui.flywheel.workspace import Cycle, Settings, Workspace, open_cycle, open_workspace
 
 if TYPE_CHECKING:
@@ -62,11 +63,16 @@ def load_hypotheses(path: Path, manifest: Path | None = None) -> Source:
 
 
 def workspace_of(path: Path) -> Workspace | None:
-    """The workspace around a cycle folder or a file in one; None where there is none."""
-    folder = path if path.is_dir() else path.parent
+    """The workspace around a cycle folder or a file in one; None where there is none.
+
+    Raises InputError if there is one whose settings cannot be read: defaults would be a wrong answer.
+    """
+    folder = (path if path.is_dir() else path.parent).resolve()
     try:
-        return open_workspace(folder.resolve())
-    except ClinasrError:
+        return open_workspace(folder)
+    except InputError:
+        if any((place / SETTINGS_FILE).exists() for place in (folder, folder.parent)):
+            raise
         return None
 
 

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.force:
         _refuse_other_split(split, folder)
     warnings = [*split.warnings, *_path_warnings(split, args.manifest, folder)]
-    train, validation = write_split(split, folder)
+    train, validation = write_split(split, folder, manifest=args.manifest)
     document = {
         "train": len(split.train),
         "validation": len(split.validation),
