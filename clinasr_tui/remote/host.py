@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
+
+from clinasr_tui.errors import RemoteError
+
+
+class UnreachableError(RemoteError):
+    """No contact now; trying again later may help."""
+
+
+@dataclass(frozen=True, slots=True)
+class SshSettings:
+    """How to reach SSH hosts."""
+
+    config: Path | None = None
+    """ssh config to read; None means ~/.ssh/config."""
+    known_hosts: Path | None = None
+    """Our own known-hosts file; None means the one in the operator's state folder."""
 
 
 class Process(Protocol):
@@ -31,8 +49,10 @@ class Host(Protocol):
     """Where the GPU is. Entering connects, leaving disconnects. Failures raise RemoteError."""
 
     name: str
+    python: str
+    """The Python to run there."""
 
-    async def __aenter__(self) -> Host: ...
+    async def __aenter__(self) -> Self: ...
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -41,3 +61,14 @@ class Host(Protocol):
     async def start(self, argv: Sequence[str]) -> Process:
         """Start a command given as an argument list (quoted once, here)."""
         ...
+
+
+def open_host(name: str | None, ssh: SshSettings) -> Host:
+    """The host of that name, not yet connected; None is this machine."""
+    if name is None:
+        from clinasr_tui.remote.local import LocalHost
+
+        return LocalHost()
+    from clinasr_tui.remote.ssh import SshHost
+
+    return SshHost(name, ssh)

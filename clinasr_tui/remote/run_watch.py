@@ -7,12 +7,33 @@ the next follower is asked for the bytes after the last mirrored one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import time
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clinasr_tui.training.run_reader import LogLine, RunReader
+from clinasr_tui.remote.contact import Inbox, RunContact, feed, placed
+from clinasr_tui.remote.host import SshSettings, UnreachableError, open_host
+from clinasr_tui.remote.mirror import Mirror
+from clinasr_tui.training.run_reader import RunReader
+from clinasr_tui.training.snapshot import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+    from clinasr_tui.training.run_reader import LogLine
+
+__all__ = ["Contact", "RunWatch", "SshSettings", "WatchUpdate"]
+
+_APART = 0.1  # seconds between updates
+_QUIET_AFTER_EXIT = 1.0
+_QUIET_AFTER_END = 3.0  # without an exit record more may still come
+_JUDGE_EVERY = 0.5
+_LONGEST_WAIT = 30
+_STEADY = 10.0  # a contact that lasted this long starts the back-off anew
 
 
 class Contact(StrEnum):
@@ -40,21 +61,12 @@ class WatchUpdate:
     """True once everything that was there at the start has been read."""
 
 
-@dataclass(frozen=True, slots=True)
-class SshSettings:
-    """How to reach SSH hosts."""
-
-    config: Path | None = None
-    """ssh config to read; None means ~/.ssh/config."""
-    known_hosts: Path | None = None
-    """Our own known-hosts file; None means the one in the operator's state folder."""
-
-
 class RunWatch:
     """One watched run: a reader that fills while `updates()` is iterated.
 
     `host` None is this machine. `mirror` is the local folder for the bytes; None keeps the mirror in
-    a temporary folder. The mirrored file of a LogLine is `mirror_path(line.file)`.
+    a temporary folder, as does a folder another process is writing to. The mirrored file of a LogLine
+    is `mirror_path(line.file)`; lines of a file that started over on the host name `file~2`, `file~3`, …
     """
 
     def __init__(
@@ -66,22 +78,128 @@ class RunWatch:
         mirror: Path | None = None,
         ssh: SshSettings | None = None,
     ) -> None:
-        raise NotImplementedError
+        self._host = host
+        self._run_dir = run_dir if host is not None else str(Path(run_dir).expanduser().absolute())
+        self._ssh = ssh or SshSettings()
+        self._mirror_folder = mirror
+        self._mirror: Mirror | None = None
+        self._reader = RunReader(name)
+        self._history: Iterator[tuple[str, str, bytes, float]] = iter(())
+        self._caught_up = False
 
     @property
     def reader(self) -> RunReader:
         """The reader; everything it says is up to the last update."""
-        raise NotImplementedError
+        return self._reader
 
     def mirror_path(self, file: str) -> Path:
         """Local file with the bytes of `file` so far."""
-        raise NotImplementedError
+        return self._opened_mirror().folder / file
 
-    def updates(self, *, once: bool = False) -> AsyncIterator[WatchUpdate]:
+    def _opened_mirror(self) -> Mirror:
+        if self._mirror is None:
+            self._mirror = Mirror(self._mirror_folder, f"{self._host or ''}:{self._run_dir}")
+            self._history = self._mirror.history()
+        return self._mirror
+
+    async def updates(self, *, once: bool = False) -> AsyncGenerator[WatchUpdate]:
         """Yield updates (coalesced, at most about ten a second) until the run has ended or forever.
 
         `once` reads what is there and ends. Raises HostKeyError for a key the operator has not
         confirmed, RemoteError where retrying cannot help (authentication, refused at first contact,
-        no such folder); a connection lost later is retried with back-off and yielded as LOST.
+        no such folder; InputError if the folder is on this machine); a connection lost later is retried
+        with back-off and yielded as LOST. After an error it may be iterated again.
         """
-        raise NotImplementedError
+        mirror = self._opened_mirror()
+        mirror.reopen()
+        note = "another process follows this run too; this one keeps its own copy" if mirror.shared else ""
+        try:
+            yield WatchUpdate(Contact.CONNECTING, note=note)
+            for path, name, piece, written in self._history:
+                if piece:
+                    lines = feed(self._reader, path, name, piece, written)
+                    yield WatchUpdate(Contact.CONNECTING, lines=tuple(lines))
+                    await asyncio.sleep(0)
+                else:
+                    self._reader.reset(path)
+            async with aclosing(self._contacts(mirror, once)) as contacts:
+                async for update in contacts:
+                    yield update
+            last = tuple(placed(self._reader.close(), mirror.name))
+            yield WatchUpdate(Contact.CLOSED, last, caught_up=self._caught_up)
+        finally:
+            mirror.close()
+
+    async def _contacts(self, mirror: Mirror, once: bool) -> AsyncGenerator[WatchUpdate]:
+        """One contact after the other until the run has ended."""
+        failures, had_contact = 0, False
+        while True:
+            contact = RunContact(self._run_dir, mirror, self._reader, local=self._host is None)
+            started = time.monotonic()
+            try:
+                async with aclosing(self._contact(contact, once)) as updates:
+                    async for update in updates:
+                        yield update
+                return
+            except UnreachableError as error:
+                had_contact = had_contact or contact.inbox.greeted
+                if once or not had_contact:
+                    raise
+                reason = f"contact lost ({error.what}): the run itself goes on"
+            failures = 1 if time.monotonic() - started > _STEADY else failures + 1
+            for left in range(min(2 ** (failures - 1), _LONGEST_WAIT), 0, -1):
+                yield WatchUpdate(Contact.LOST, retry_in=float(left), note=reason, caught_up=self._caught_up)
+                reason = ""
+                await asyncio.sleep(1)
+            yield WatchUpdate(Contact.CONNECTING, caught_up=self._caught_up)
+
+    async def _contact(self, contact: RunContact, once: bool) -> AsyncGenerator[WatchUpdate]:
+        """Follow over one connection, at most ten updates a second; returns when the run has ended."""
+        inbox = contact.inbox
+        pump = asyncio.create_task(self._pump(contact, once))
+        pump.add_done_callback(lambda _: inbox.news.set())
+        try:
+            while not pump.done():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(inbox.news.wait(), _JUDGE_EVERY)
+                inbox.news.clear()
+                if inbox.fresh and inbox.greeted:
+                    yield self._update(inbox)
+                    await asyncio.sleep(_APART)
+                elif not once and inbox.caught_up and self._has_ended(inbox):
+                    return
+            if inbox.fresh and inbox.greeted:
+                yield self._update(inbox)
+            pump.result()
+        finally:
+            pump.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await pump
+
+    async def _pump(self, contact: RunContact, once: bool) -> None:
+        # The SSH library takes a while to load; the screen goes on meanwhile.
+        async with await asyncio.to_thread(open_host, self._host, self._ssh) as host:
+            await contact.pump(host, once=once)
+
+    def _update(self, inbox: Inbox) -> WatchUpdate:
+        """Tell what has come; the inbox is empty afterwards."""
+        self._caught_up = self._caught_up or inbox.caught_up
+        update = WatchUpdate(
+            Contact.CONNECTED, tuple(inbox.lines), note="; ".join(inbox.notes), caught_up=self._caught_up
+        )
+        inbox.lines.clear()
+        inbox.notes.clear()
+        inbox.fresh = False
+        return update
+
+    def _has_ended(self, inbox: Inbox) -> bool:
+        """True if the run is over and, so far as can be known, nothing more will be written."""
+        quiet = time.monotonic() - inbox.last_write
+        if quiet < _QUIET_AFTER_EXIT or (inbox.judged == inbox.last_write and not inbox.over):
+            return False
+        if inbox.judged != inbox.last_write:
+            snapshot = self._reader.snapshot()
+            inbox.judged = inbox.last_write
+            inbox.over = snapshot.ended and snapshot.phase in (Phase.FINISHED, Phase.FAILED)
+            inbox.has_exit_code = snapshot.exit_code is not None
+        return inbox.over and (inbox.has_exit_code or quiet >= _QUIET_AFTER_END)

@@ -1,0 +1,196 @@
+"""One contact with a run: start the follower, mirror what it sends and feed the reader."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clinasr_tui.errors import InputError, RemoteError
+from clinasr_tui.remote import follower, frames
+from clinasr_tui.remote.host import UnreachableError
+from clinasr_tui.remote.mirror import safe_path
+from clinasr_tui.text import visible
+from clinasr_tui.training.layout import WATCHED_PATTERNS
+from clinasr_tui.training.run_reader import LogLine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clinasr_tui.remote.host import Host, Process
+    from clinasr_tui.remote.mirror import Mirror
+    from clinasr_tui.training.run_reader import RunReader
+
+# Reads the script's length and the script; free of anything a login shell could take for its own.
+_BOOT = "import sys;exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"
+_COMMAND_NOT_FOUND = 127
+_SILENCE = 15.0  # seconds; the follower speaks every two
+
+
+@dataclass(slots=True)
+class Inbox:
+    """What has come since the last update."""
+
+    lines: list[LogLine] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    fresh: bool = False
+    """Something came that no update has told yet: lines, notes, scalars, a change of state."""
+    greeted: bool = False
+    caught_up: bool = False
+    ended: bool = False
+    """The follower has sent all it was asked for."""
+    last_write: float = 0.0
+    """time.monotonic() of when the newest byte was written on the host."""
+    judged: float = -1.0
+    """`last_write` for which `over` and `has_exit_code` were judged."""
+    over: bool = False
+    has_exit_code: bool = False
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class RunContact:
+    """Feeds one run's mirror and reader from one follower.
+
+    `local` says that the folder is on this machine, so that a missing one is the operator's slip.
+    """
+
+    def __init__(self, run_dir: str, mirror: Mirror, reader: RunReader, *, local: bool) -> None:
+        self._run_dir = run_dir
+        self._mirror = mirror
+        self._reader = reader
+        self._local = local
+        self._paths: dict[int, str] = {}
+        self.inbox = Inbox()
+
+    async def pump(self, host: Host, *, once: bool) -> None:
+        """Run the follower on `host` until it ends, filling the inbox.
+
+        Raises UnreachableError if contact is lost, RemoteError or InputError where retrying cannot help.
+        """
+        process = await host.start([host.python, "-I", "-S", "-u", "-c", _BOOT])
+        try:
+            await process.write(self._request(once))
+            decoder = frames.FrameDecoder(host.name)
+            while not self.inbox.ended:
+                try:
+                    async with asyncio.timeout(_SILENCE):
+                        chunk = await process.read()
+                except TimeoutError:
+                    what = f"the follower has said nothing for {_SILENCE:g} s"
+                    raise UnreachableError(what, where=host.name) from None
+                if not chunk:
+                    raise await self._ended_early(host, process)
+                for frame in decoder.feed(chunk):
+                    self._take(frame, host)
+                self.inbox.news.set()
+                # Bulk data is always ready; the screen must have its turn too.
+                await asyncio.sleep(0)
+        finally:
+            await process.close()
+
+    def _request(self, once: bool) -> bytes:
+        """The follower's script and what it is asked for."""
+        script = inspect.getsource(follower).encode()
+        request = {
+            "dir": self._run_dir,
+            "patterns": WATCHED_PATTERNS,
+            "have": self._mirror.have(),
+            "once": once,
+            "interval": 0.05,
+        }
+        return b"%d\n%s%s\n" % (len(script), script, json.dumps(request).encode())
+
+    async def _ended_early(self, host: Host, process: Process) -> RemoteError:
+        """Why standard output ended before the follower said so."""
+        code, stderr = await process.wait()
+        last = visible(stderr.decode("utf-8", "replace").strip().rpartition("\n")[2])
+        if code == _COMMAND_NOT_FOUND or (not self.inbox.greeted and "not found" in last):
+            return RemoteError(
+                f"there is no {host.python} to read the run folder with",
+                where=host.name,
+                remedy="Install Python 3.6 or newer there (apt-get install python3), then watch again.",
+            )
+        if self.inbox.greeted or code is None:
+            return UnreachableError(f"the follower ended{': ' if last else ''}{last}", where=host.name)
+        return RemoteError(
+            f"the follower did not start (exit code {code}): {last or 'it said nothing'}",
+            where=host.name,
+            remedy="Check that the account may run commands and that its python3 works.",
+        )
+
+    def _take(self, frame: frames.Frame, host: Host) -> None:
+        """Act on one frame."""
+        self.inbox.fresh = self.inbox.fresh or not isinstance(frame, frames.Beat)
+        match frame:
+            case frames.DataFrame():
+                self._data(frame)
+            case frames.FileFrame():
+                self._file(frame, host)
+            case frames.Hello():
+                self.inbox.greeted = True
+            case frames.CaughtUp():
+                self.inbox.caught_up = True
+                self.inbox.lines += placed(self._reader.settle(), self._mirror.name)
+            case frames.End():
+                self.inbox.ended = True
+            case frames.Note(message):
+                self.inbox.notes.append(visible(message))
+            case frames.Failure(why, message):
+                raise self._failure(why, message, host)
+            case frames.Beat():
+                pass
+
+    def _failure(self, why: str, message: str, host: Host) -> RemoteError | InputError:
+        what = f"the run folder {visible(message)}"
+        remedy = "Check the path; a run has its console and event files there."
+        if why != "folder":
+            return RemoteError(visible(message), where=host.name)
+        if self._local:
+            return InputError(what, where=self._run_dir, remedy=remedy)
+        return RemoteError(what, where=f"{host.name}:{self._run_dir}", remedy=remedy)
+
+    def _file(self, frame: frames.FileFrame, host: Host) -> None:
+        """A file's bytes are going to come: after ours, or from the beginning."""
+        path = frame.path
+        if not safe_path(path):
+            self._paths.pop(frame.number, None)
+            self.inbox.notes.append(f"a file with an odd name is not followed: {visible(path)}")
+            return
+        self._paths[frame.number] = path
+        here = self._mirror.size(path)
+        if frame.offset == here and not frame.why:
+            self._mirror.begin(path, frame.identity)
+        elif frame.offset == 0:
+            self._mirror.start_over(path, frame.identity)
+            self._reader.reset(path)
+            self.inbox.notes.append(f"{path} was {frame.why or 'replaced'} on the host: it starts over here")
+        else:
+            raise RemoteError(f"{path} goes on at {frame.offset}, but {here} bytes are here", where=host.name)
+
+    def _data(self, frame: frames.DataFrame) -> None:
+        """New bytes: mirror first, so that a line never points at bytes that are not there."""
+        path = self._paths.get(frame.number)
+        if path is None:
+            return
+        if frame.offset != self._mirror.size(path):
+            raise RemoteError(f"bytes of {path} are missing before {frame.offset}", where="follower")
+        self._mirror.append(path, frame.data)
+        self.inbox.last_write = max(self.inbox.last_write, time.monotonic() - frame.age)
+        name = self._mirror.name(path)
+        self.inbox.lines += feed(self._reader, path, name, frame.data, time.time() - frame.age)
+
+
+def feed(reader: RunReader, path: str, name: str, data: bytes, at: float) -> list[LogLine]:
+    """Feed bytes of `path` written at `at` (Unix seconds), mirrored as `name`; lines point there."""
+    return placed(reader.feed(path, data, at=at), lambda file: name if file == path else file)
+
+
+def placed(lines: list[LogLine], name_of: Callable[[str], str]) -> list[LogLine]:
+    """The lines with the mirror's names for their files."""
+    names = {file: name for file in {line.file for line in lines} if (name := name_of(file)) != file}
+    if not names:
+        return lines
+    return [LogLine(names.get(line.file, line.file), line.offset, line.length, line.level) for line in lines]
