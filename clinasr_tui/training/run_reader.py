@@ -76,9 +76,6 @@ class RunReader:
     def _shown(self, kind: FileKind, lines: list[LogLine]) -> list[LogLine]:
         if kind is not FileKind.NEMO_LOG:
             return lines
-        if self._has_console:
-            self._held.clear()
-            return []
         self._held.extend(lines)
         return self._release()
 

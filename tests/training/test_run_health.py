@@ -18,6 +18,7 @@ CONFIG = """Hydra config: name: x
       precision: {precision}
       log_every_n_steps: {every}"""
 FINISH = "`Trainer.fit` stopped: `max_epochs=3` reached.\n"
+LOGGED = "Traceback (most recent call last):\n  File\nValueError: caught and logged\n\n"
 NAN = float("nan")
 
 
@@ -75,6 +76,7 @@ def ids(snapshot):
         (start() + bar(2, 20) + FINISH, None, Outcome.FINISHED),
         (start() + bar(2, 20) + FINISH, 1, Outcome.FAILED),
         (start() + bar(2, 20) + FINISH + crash("OSError: at the end"), None, Outcome.FAILED),
+        (start() + bar(2, 20) + LOGGED + FINISH, None, Outcome.FINISHED),
         (start() + bar(1, 9), None, Outcome.RUNNING),
         (start() + bar(1, 9), 0, Outcome.INTERRUPTED),
         (start() + bar(1, 9), 143, Outcome.INTERRUPTED),
