@@ -94,6 +94,7 @@ _MANIFEST = (
     Action("filter", "slash", "filter", "Filter rows: words, or field:value.", "Rows", "manifest"),
     Action("facets", "f", "facets", "Counts of the fields; Enter filters by one.", "Rows", "manifest"),
     Action("sort", "s", "sort", "Sort by the next column, then by line again.", "Rows", "manifest"),
+    Action("reverse", "S", "reverse", "Sort the other way round.", "Rows", "manifest", False),
     Action("problem(1)", "p", "next problem", "To the next row with a problem.", "Problems", "manifest"),
     Action(
         "problem(-1)",

@@ -11,6 +11,8 @@ from textual.widget import Widget
 
 from clinasr_tui.widgets.chart_axes import linear_ticks, place_labels, short_number
 
+FINE_BINS = 840
+"""Divides by most widths with little rest."""
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -38,6 +40,15 @@ def count_bins(values: Sequence[float], bins: int) -> Bins | None:
     return Bins(low, high, tuple(counts))
 
 
+def rebin(bins: Bins, count: int) -> Bins:
+    """The same stretch in `count` bins, each whole fine bin in the coarse one it begins in."""
+    fine = len(bins.counts)
+    counts = [0] * count
+    for place, number in enumerate(bins.counts):
+        counts[place * count // fine] += number
+    return Bins(bins.low, bins.high, tuple(counts))
+
+
 def draw_histogram(bins: Bins, width: int, height: int, unit: str = "") -> list[str]:
     """`height` lines: bars of one cell a bin, the axis with its labels below."""
     rows = height - 1
@@ -63,7 +74,7 @@ def draw_histogram(bins: Bins, width: int, height: int, unit: str = "") -> list[
 
 
 class Histogram(Widget):
-    """Shows how values are spread. `show` takes the values' counts for `bins` stretches."""
+    """Shows how values are spread, from fine `Bins` counted elsewhere (`FINE_BINS` of them)."""
 
     DEFAULT_CSS = """
     Histogram { height: 4; color: $secondary; }
@@ -78,22 +89,20 @@ class Histogram(Widget):
     ) -> None:
         super().__init__(id=id, classes=classes)
         self._unit = unit
-        self._values: Sequence[float] = ()
-        self._drawn: tuple[tuple[int, int], list[str]] | None = None
+        self._bins: Bins | None = None
 
-    def show(self, values: Sequence[float]) -> None:
-        """Show the spread of these values."""
-        self._values = values
-        self._drawn = None
-        self.refresh()
+    def show(self, bins: Bins | None) -> None:
+        """Show these counts; None for no values at all."""
+        if bins != self._bins:
+            self._bins = bins
+            self.refresh()
 
     def render(self) -> Content:
-        """Draw at the present size; counted once for a width."""
+        """Draw at the present size."""
         width, height = self.content_size
-        if self._drawn is None or self._drawn[0] != (width, height):
-            bins = count_bins(self._values, width)
-            self._drawn = ((width, height), draw_histogram(bins, width, height, self._unit) if bins else [])
-        lines = self._drawn[1]
-        if not lines:
+        if self._bins is None or width < 1:
             return Content.styled("no durations", "$quiet")
+        lines = draw_histogram(rebin(self._bins, width), width, height, self._unit)
+        if not lines:
+            return Content("")
         return Content.assemble("\n".join(lines[:-1]), "\n", (lines[-1], "$quiet"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,7 +20,7 @@ from clinasr_tui.widgets.log_lines import LETTERS, LogSource, NoLog, ShownLines,
 from clinasr_tui.widgets.row_table import fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from textual.binding import BindingType
 
@@ -211,12 +212,8 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self._look(lambda line: source.level(line) is Level.ERROR, direction, "an error")
 
     def _look(self, matches: Callable[[int], bool], direction: int, what: str) -> None:
-        self.run_worker(
-            self._look_for(matches, direction, visible(what)),
-            name="search log",
-            group="search log",
-            exclusive=True,
-        )
+        work: Callable[[], Awaitable[None]] = partial(self._look_for, matches, direction, visible(what))
+        self.run_worker(work, name="search log", group="search log", exclusive=True)
 
     async def _look_for(self, matches: Callable[[int], bool], direction: int, what: str) -> None:
         """Try line after line, giving way to the screen between slices of time."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _MARGIN = 2
 """Cells of the cursor mark before each row."""
 _GAP = 1
+_LEAST = 6
+"""A column with a weight gives way down to this width."""
 
 
 class RowSource(Protocol):
@@ -32,7 +34,7 @@ class RowSource(Protocol):
         """Rows there are now; may grow."""
 
     def cells(self, index: int) -> Sequence[str]:
-        """One text per column; untrusted text is fine."""
+        """One text per column; untrusted text is fine. The last of fewer texts takes the rest of the line."""
 
     def tone(self, index: int) -> str:
         """ "" for an ordinary row, else "warning", "error" or "quiet" (never without a sign in a cell)."""
@@ -58,7 +60,7 @@ class Column:
     """A column at least `width` cells wide.
 
     Cells left over are shared by `weight`; where the table is too narrow, the columns with the
-    highest `drop` go first and those with 0 stay.
+    highest `drop` go first, those with 0 stay and those with a weight give way.
     """
 
     title: str
@@ -89,15 +91,22 @@ def layout_columns(columns: Sequence[Column], width: int) -> list[tuple[int, int
         if columns[droppable].drop == 0:
             break
         shown.remove(droppable)
+    widths = {place: columns[place].width for place in shown}
+    while sum(widths.values()) + _GAP * (len(shown) - 1) > width:
+        widest = max(
+            (place for place in shown if columns[place].weight), key=widths.__getitem__, default=None
+        )
+        if widest is None or widths[widest] <= _LEAST:
+            break
+        widths[widest] -= 1
     spare = max(width - needed(), 0)
     weights = sum(columns[place].weight for place in shown)
-    result: list[tuple[int, int]] = []
     for place in shown:
         weight = columns[place].weight
         share = spare * weight // weights if weights else 0
         spare, weights = spare - share, weights - weight
-        result.append((place, columns[place].width + share))
-    return result
+        widths[place] += share
+    return list(widths.items())
 
 
 class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
@@ -263,8 +272,13 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         return self._strip(mark, mark_style, cells, style, width)
 
     def _strip(self, mark: str, mark_style: Style, cells: Sequence[str], style: Style, width: int) -> Strip:
-        text = " ".join(fit(cells[place], wide, self._columns[place].align) for place, wide in self._layout)
-        rest = fit(text, max(width - _MARGIN, 0))
+        last = len(cells) - 1 if len(cells) < len(self._columns) else None
+        parts = [
+            cells[place] if place == last else fit(cells[place], wide, self._columns[place].align)
+            for place, wide in self._layout
+            if last is None or place <= last
+        ]
+        rest = fit(" ".join(parts), max(width - _MARGIN, 0))
         return Strip([Segment(mark, mark_style), Segment(rest, style)], width)
 
     # --- keys and mouse ------------------------------------------------------------------------

@@ -1,0 +1,399 @@
+"""Manifest: the rows of a cycle, filter and facets, what pre-flight found, one row in full."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from clinasr_tui.errors import ClinasrError
+from clinasr_tui.flywheel.manifest_table import ManifestTable
+from clinasr_tui.screens.base import CockpitScreen
+from clinasr_tui.screens.choice import in_view, neighbour
+from clinasr_tui.screens.manifest_rows import (
+    SORTS,
+    Choice,
+    ManifestRows,
+    clauses,
+    columns,
+    pick,
+    problems_by_line,
+    row_facts,
+    summary_problems,
+    summary_rows,
+    toggle_clause,
+)
+from clinasr_tui.session import identity
+from clinasr_tui.text import visible
+from clinasr_tui.widgets.facet_lines import facet_lines
+from clinasr_tui.widgets.histogram import FINE_BINS, Bins, Histogram, count_bins
+from clinasr_tui.widgets.line_list import LineList
+from clinasr_tui.widgets.prompt import Prompt
+from clinasr_tui.widgets.row_detail import RowDetail
+from clinasr_tui.widgets.row_table import RowTable
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from textual import events
+    from textual.app import ComposeResult
+    from textual.timer import Timer
+    from textual.widgets import Input
+
+    from clinasr_tui.flywheel.manifest_table import Survey
+    from clinasr_tui.flywheel.preflight import PreflightReport
+    from clinasr_tui.flywheel.workspace import Cycle
+    from clinasr_tui.screens.manifest_rows import Problems
+    from clinasr_tui.session import Identity
+
+T = TypeVar("T")
+_WIDE, _HIGH = 110, 36
+_FIRST_SLICE = 1 << 18
+"""Bytes indexed before the first rows are shown."""
+_PULSE_SECONDS = 0.1
+_TYPING_SECONDS = 0.15
+_READING_SECONDS = 0.15
+
+
+class ManifestScreen(CockpitScreen):
+    """The manifest of the cycle in view."""
+
+    SCREEN_ID = "manifest"
+    TITLE_TEXT = "Manifest"
+    AUTO_FOCUS = "RowTable"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._opened: Identity | None = None
+        self._table: ManifestTable | None = None
+        self._rows: ManifestRows | None = None
+        self._report: PreflightReport | None = None
+        self._problems: Problems = {}
+        self._choice = Choice()
+        self._before_typing = Choice()
+        self._survey: Survey | None = None
+        self._request = 0
+        self._busy = ""
+        self._fraction = 0.0
+        self._pulse: Timer | None = None
+        self._typing: Timer | None = None
+        self._reading: Timer | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """Summary and filter; facets and durations beside the rows; the row under the cursor below."""
+        yield Static(id="summary", markup=False)
+        yield Prompt("words, or field:value   (noise_level:clean, term:vanco)", id="filter")
+        with Horizontal(id="panes"):
+            with Vertical(id="side"):
+                with Vertical(id="facets-panel", classes="panel") as panel:
+                    panel.border_title = "Facets"
+                    yield LineList(id="facets")
+                histogram = Histogram("s", id="durations", classes="panel")
+                histogram.border_title = "Durations"
+                yield histogram
+            with Vertical():
+                yield RowTable(columns("line", descending=False), id="rows", classes="panel")
+                yield RowDetail(id="detail", classes="panel -short")
+
+    def on_mount(self) -> None:
+        """Progress of work in threads is looked at ten times a second, while there is any."""
+        self._pulse = self.set_interval(_PULSE_SECONDS, self._on_pulse, pause=True)
+
+    def on_unmount(self) -> None:
+        """Release the file."""
+        self._request += 1
+        if self._table is not None:
+            self._table.close()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Everything side by side where there is room."""
+        wide = event.size.width >= _WIDE and event.size.height >= _HIGH
+        self.set_class(wide, "-wide")
+        self._set_detail()
+
+    # --- opening -------------------------------------------------------------------------------
+
+    def refresh_view(self) -> None:
+        """Open the manifest of the cycle in view, unless it is open and unchanged."""
+        cycle = self._cycle()
+        if cycle is None or cycle.manifest is None:
+            self.show_problem("no cycle has a manifest.jsonl. Build one first (stage build)")
+            return
+        self.retitle(f"Manifest · cycle {cycle.number}")
+        seen = identity(cycle.manifest)
+        if seen != self._opened:
+            self._opened = seen
+            self.load(partial(self._open, cycle))
+
+    def _cycle(self) -> Cycle | None:
+        return in_view(self.session, self._cycles(), newest=True)
+
+    def _cycles(self) -> list[Cycle]:
+        return [cycle for cycle in self.session.workspace.cycles if cycle.manifest]
+
+    async def _open(self, cycle: Cycle) -> None:
+        """First rows at once, then the whole index, pre-flight, and what the filter asks for."""
+        assert cycle.manifest is not None
+        self._stop()
+        self._report, self._problems, self._survey = None, {}, None
+        self.show_problem(None)
+        if self._table is not None:
+            self._table.close()
+        self._table = table = await asyncio.to_thread(ManifestTable, cycle.manifest)
+        self.query_one(RowTable).border_title = Content(f"{cycle.folder.name}/{cycle.manifest.name}")
+        await asyncio.to_thread(table.extend, _FIRST_SLICE)
+        self._show_rows(None)
+        await self._in_thread("indexing", table.build)
+        self._apply()
+        self._report = await self.session.preflight(cycle)
+        self._problems = problems_by_line(self._report)
+        self._apply()
+
+    # --- work in threads -----------------------------------------------------------------------
+
+    async def _in_thread(self, what: str, work: Callable[[Callable[[float], bool]], T]) -> T:
+        """Run `work(progress)` in a thread and show how far it is; newer work cancels it."""
+        self._request += 1
+        mine, self._busy, self._fraction = self._request, what, 0.0
+        if self._pulse is not None:
+            self._pulse.resume()
+
+        def progress(fraction: float) -> bool:
+            self._fraction = fraction
+            return mine == self._request
+
+        try:
+            return await asyncio.to_thread(work, progress)
+        finally:
+            if mine == self._request:
+                self._stop()
+
+    def _stop(self) -> None:
+        """Cancel what runs in a thread, if anything does."""
+        self._request += 1
+        self._busy = ""
+        if self._pulse is not None:
+            self._pulse.pause()
+        self._on_pulse()
+
+    def _on_pulse(self) -> None:
+        """Show how far the work is, and the rows indexed meanwhile."""
+        self.query_one(RowTable).grow()
+        self._summarise()
+
+    def _apply(self) -> None:
+        """Show what filter, problems and order ask for, then count it."""
+        table = self._table
+        if table is not None and table.complete:
+            work: Callable[[], Awaitable[None]] = partial(self._choose, table, self._choice)
+            self.run_worker(work, name="choose rows", group="rows", exclusive=True)
+
+    async def _choose(self, table: ManifestTable, choice: Choice) -> None:
+        what = "filtering" if choice.sort == "line" else "sorting"
+        try:
+            chosen = await self._in_thread(what, partial(pick, table, choice, self._problems))
+            self._show_rows(chosen)
+            survey, bins = await self._in_thread("counting", partial(_count, table, chosen))
+        except InterruptedError:
+            return  # newer work has begun, or the operator cancelled
+        self._survey = survey
+        self._show_survey(survey, bins)
+
+    # --- showing -------------------------------------------------------------------------------
+
+    def _show_rows(self, chosen: array[int] | None) -> None:
+        """Other rows; the cursor stays on its line if that is still there."""
+        assert self._table is not None
+        view = self.query_one(RowTable)
+        before = self._rows
+        line = before.line_index(view.cursor) if before is not None and len(before) else 0
+        self._rows = ManifestRows(self._table, chosen, self._problems)
+        view.retitle(columns(self._choice.sort, descending=self._choice.descending))
+        view.show(self._rows, cursor=self._rows.place_of(line) or 0)
+        if not len(self._rows):
+            self.query_one(RowDetail).show(None)
+        self._summarise()
+
+    def _show_survey(self, survey: Survey, bins: Bins | None) -> None:
+        lines = facet_lines(survey.facets, clauses(self._choice.text))
+        self.query_one("#facets", LineList).show(lines)
+        histogram = self.query_one(Histogram)
+        histogram.show(bins)
+        seconds = survey.durations
+        histogram.border_subtitle = Content(f"{min(seconds):.1f} – {max(seconds):.1f} s" if seconds else "")
+        self._summarise()
+
+    def _summarise(self) -> None:
+        """Rows, hours, pre-flight, filter and order on one line; progress while there is work."""
+        if self._table is None or self._rows is None:
+            return
+        parts = [summary_rows(self._rows, self._survey), summary_problems(self._report)]
+        if self._choice.troubled:
+            parts.append(Content.styled("only rows with problems", "bold $accent"))
+        if self._choice.text.strip():
+            parts.append(Content.styled(f"filter: {visible(self._choice.text.strip())}", "bold $accent"))
+        if self._busy:
+            parts.insert(0, Content.styled(f"{self._busy} {self._fraction:.0%} (Esc: stop)", "$primary"))
+        line = Content.styled(" · ", "$quiet").join(parts)
+        self.query_one("#summary", Static).update(line)
+
+    def on_row_table_highlighted(self, event: RowTable.Highlighted) -> None:
+        """Show the row under the cursor; its waveform once the cursor rests."""
+        rows = self._rows
+        if rows is None or event.index >= len(rows) or rows.table is not self._table:
+            return
+        row = rows.table.row(rows.line_index(event.index))
+        self.query_one(RowDetail).show(row_facts(row, self._problems))
+        if self._reading is not None:
+            self._reading.stop()
+        self._reading = self.set_timer(_READING_SECONDS, self._show_waveform)
+
+    def _show_waveform(self) -> None:
+        detail = self.query_one(RowDetail)
+        facts = detail.facts
+        if facts is None or not facts.audio or self._table is None or detail.has_class("-short"):
+            return
+        work: Callable[[], Awaitable[None]] = partial(
+            self._load_waveform, self._table.path, facts.audio, detail.waveform.columns
+        )
+        self.run_worker(work, name="waveform", group="waveform", exclusive=True)
+
+    async def _load_waveform(self, manifest: Path, audio: str, wanted: int) -> None:
+        wave = self.query_one(RowDetail).waveform
+        try:
+            wave.show(await asyncio.to_thread(_outline, manifest, audio, wanted))
+        except ClinasrError as error:
+            wave.show((), f"no waveform: {visible(str(error))}")
+
+    def _set_detail(self) -> None:
+        """The detail shows everything where it is large."""
+        short = not self.has_class("-wide") and not self.has_class("-open")
+        detail = self.query_one(RowDetail)
+        detail.set_class(short, "-short")
+        detail.show(detail.facts)
+        self.call_after_refresh(self._show_waveform)
+
+    # --- keys ----------------------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        """Ask for the filter; rows follow while it is typed."""
+        self._before_typing = self._choice
+        prompt = self.query_one(Prompt)
+        prompt.value = self._choice.text
+        prompt.open()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter a moment after the last letter."""
+        if self._typing is not None:
+            self._typing.stop()
+        self._typing = self.set_timer(_TYPING_SECONDS, partial(self._change, text=event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the filter and go to the rows."""
+        self._leave_prompt(event.value)
+
+    def on_prompt_left(self, event: Prompt.Left) -> None:
+        """Go back to the filter there was."""
+        self._leave_prompt(self._before_typing.text)
+
+    def _leave_prompt(self, text: str) -> None:
+        if self._typing is not None:
+            self._typing.stop()
+        self.query_one(Prompt).close()
+        self.query_one(RowTable).focus()
+        self._change(text=text)
+
+    def _change(self, **changes: Any) -> None:
+        choice = replace(self._choice, **changes)
+        if choice != self._choice:
+            self._choice = choice
+            self._apply()
+
+    def action_facets(self) -> None:
+        """To the facets; back to the rows from there."""
+        facets = self.query_one("#facets", LineList)
+        if facets.has_focus:
+            self._leave_facets()
+        else:
+            self.add_class("-facets")
+            facets.focus()
+
+    def _leave_facets(self) -> None:
+        self.remove_class("-facets")
+        self.query_one(RowTable).focus()
+
+    def action_select(self) -> None:
+        """Filter by the facet under the cursor, or open the row."""
+        facets = self.query_one("#facets", LineList)
+        if facets.has_focus and facets.cursor_key:
+            self._change(text=toggle_clause(self._choice.text, facets.cursor_key))
+        else:
+            self.toggle_class("-open")
+            self._set_detail()
+
+    def on_row_table_selected(self, event: RowTable.Selected) -> None:
+        """Enter or a click on the cursor."""
+        self.action_select()
+
+    def action_sort(self) -> None:
+        """The next field, the file's order after the last."""
+        place = SORTS.index(self._choice.sort)
+        self._change(sort=SORTS[(place + 1) % len(SORTS)], descending=False)
+
+    def action_reverse(self) -> None:
+        """The other way round."""
+        self._change(descending=not self._choice.descending)
+
+    def action_troubled(self) -> None:
+        """Only rows with problems, or all."""
+        self._change(troubled=not self._choice.troubled)
+
+    def action_problem(self, direction: int) -> None:
+        """To the next or previous row with a problem."""
+        view = self.query_one(RowTable)
+        place = None if self._rows is None else self._rows.next_problem(view.cursor, direction)
+        if place is None:
+            self.notify("No row in view has a problem.", timeout=3)
+        else:
+            view.focus()
+            view.move_to(place)
+
+    def action_back(self) -> None:
+        """Cancel work, close what is open, then show all rows again."""
+        if self._busy:
+            self._stop()
+            self._summarise()
+        elif self.query_one("#facets", LineList).has_focus or self.has_class("-facets"):
+            self._leave_facets()
+        elif self.has_class("-open"):
+            self.action_select()
+        else:
+            self._change(text="", troubled=False, sort="line", descending=False)
+
+    def action_cycle(self, step: int) -> None:
+        """Another cycle's manifest."""
+        other = neighbour(self._cycles(), self._cycle(), step)
+        if other is not None:
+            self.session.cycle_in_view = other.number
+            self.refresh_view()
+
+
+def _count(
+    table: ManifestTable, chosen: array[int] | None, progress: Callable[[float], bool]
+) -> tuple[Survey, Bins | None]:
+    survey = table.survey(chosen, progress)
+    return survey, count_bins(survey.durations, FINE_BINS)
+
+
+def _outline(manifest: Path, audio: str, wanted: int) -> list[tuple[float, float]]:
+    from clinasr_tui.flywheel.audio import waveform
+    from clinasr_tui.flywheel.manifest import audio_path
+
+    return waveform(audio_path(manifest, audio), max(wanted, 2))
