@@ -36,7 +36,9 @@ ACTIONS = {
     Verdict.KEEP: "Keep the model; deploying is possible.",
     Verdict.GROW: "Grow the manifest (build): signal density beats learning-rate sweeps.",
     Verdict.WORSE: "Overfit on a small manifest: grow it (build) before retraining, do not tune harder.",
-    Verdict.UNCHANGED: "No measurable change: check per-category numbers; the terms may have been known before.",
+    Verdict.UNCHANGED: (
+        "No measurable change: check the per-category numbers; the terms may already have been known."
+    ),
 }
 MEANINGFUL = -0.20
 """Relative change of the KER from which on the model is kept."""
