@@ -39,8 +39,11 @@ def categories(text: str) -> tuple[str, ...]:
 
 
 def print_json(command: str, document: Mapping[str, Any]) -> None:
-    """Print one JSON document whose first key is the schema."""
-    json.dump({"schema": f"clinasr.{command}/1", **document}, sys.stdout, ensure_ascii=False, allow_nan=False)
+    """Print one JSON document whose first key is the schema.
+
+    ASCII only: any terminal encoding can carry it, and so can a lone surrogate of a transcript.
+    """
+    json.dump({"schema": f"clinasr.{command}/1", **document}, sys.stdout, allow_nan=False)
     sys.stdout.write("\n")
 
 
