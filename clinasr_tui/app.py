@@ -46,6 +46,8 @@ SCREEN_CLASSES = {
 """`module:class` of each screen, imported when it is first shown so that start-up stays light."""
 
 RESCAN_SECONDS = 2.0
+PAINT_SECONDS = 0.02
+"""What the terminal gets to write the first picture before workers import and compute."""
 
 
 def _maker(target: str) -> Callable[[], Screen[Any]]:
@@ -89,7 +91,11 @@ class ClinasrApp(App[int]):
     def on_mount(self) -> None:
         """Begin looking after the workspace once the first screen is painted."""
         self.set_interval(RESCAN_SECONDS, self._rescan)
-        self.call_after_refresh(self._review)
+        self.call_after_refresh(self.set_timer, PAINT_SECONDS, self._painted)
+
+    def _painted(self) -> None:
+        self.session.painted.set()
+        self._review()
 
     def _rescan(self) -> None:
         self.run_worker(self.session.rescan(), name="rescan", group="rescan", exclusive=True)

@@ -76,6 +76,8 @@ class Session:
         self.post = post
         self.start_worker = start_worker
         self.facts = Facts()
+        self.painted = asyncio.Event()
+        """Set once the first picture is on the screen; nothing computes before."""
         self.cycle_in_view: int | None = None
         """Number of the cycle the operator chose; None until then."""
         self._seen = _identities(workspace)

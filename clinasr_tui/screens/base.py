@@ -86,6 +86,7 @@ class CockpitScreen(Screen[None]):
         self.run_worker(guarded, name=f"load {self.SCREEN_ID}", group="load", exclusive=True)
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        await self.session.painted.wait()
         try:
             await work()
         except ClinasrError as error:

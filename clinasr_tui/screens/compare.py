@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -57,6 +57,7 @@ _WIDE = 120
 class CompareScreen(CockpitScreen):
     """Cycle A → cycle B."""
 
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (_WIDE, "-wide")]
     SCREEN_ID = "compare"
     TITLE_TEXT = "Compare"
 
@@ -73,13 +74,13 @@ class CompareScreen(CockpitScreen):
         with Horizontal(id="top"):
             with Vertical(classes="panel", id="headline-panel") as panel:
                 panel.border_title = "Headline"
-                yield LineList(id="headline")
+                yield LineList(cursor=False, id="headline")
             with VerticalScroll(classes="panel", id="decision-panel") as panel:
                 panel.border_title = "Decision"
                 yield Static(id="verdict")
                 yield Static(id="decision")
         with Vertical(classes="panel", id="groups-panel") as panel:
-            panel.border_title = "KER by group   ○ A → ● B"
+            panel.border_title = "KER by group   ○ A → ● B, better lies right"
             yield LineList(id="groups")
         yield Static(id="changes")
 
@@ -185,7 +186,8 @@ class CompareScreen(CockpitScreen):
         else:
             drill = Drill.of_pairs(labels, sides, self._pairs(), home=self.SCREEN_ID).narrowed(field, value)
         if drill.rows:
-            self.app.push_screen(TermsScreen(drill, path=("Compare", value or "(none)")))
+            rows = () if self._part == "all" else (f"{_PARTS[self._part]} rows",)
+            self.app.push_screen(TermsScreen(drill, path=("Compare", *rows, value or "(none)")))
 
     def _changed(self, kind: str) -> list[RowPair]:
         result = self._result
@@ -254,7 +256,8 @@ def _headline(result: Comparison, part: str, *, wide: bool) -> list[Line]:
     """The chosen rows' four metrics, then KER and WER of the rows that are told apart from them."""
     slices = _slices(result)
     chosen = slices[part]
-    lines = _metric_lines(chosen, ("ker", "wer", "cer", "ser"), wide=wide) if chosen else []
+    lines = [_metric_head(wide=wide)]
+    lines += _metric_lines(chosen, ("ker", "wer", "cer", "ser"), wide=wide) if chosen else []
     beside = "held_out" if part != "held_out" else "all"
     other = slices[beside]
     if other is not None:
@@ -267,9 +270,23 @@ def _metric_lines(part: Slice, names: tuple[str, ...], *, wide: bool) -> list[Li
     return [_metric_line(name, part.headline[name], wide=wide) for name in names if name in part.headline]
 
 
+def _metric_columns(*, wide: bool) -> list[Column]:
+    columns = [Column("", 5), Column("A", 5, right=True), Column("→", 1), Column("B", 5, right=True)]
+    if wide:
+        columns.append(Column("Δ", 6, right=True))
+    columns += [Column("Δ rel", 6, right=True), Column("95 % of Δ", 13)]
+    return [*columns, Column("p", 8), Column("n", 6)] if wide else columns
+
+
+def _metric_head(*, wide: bool) -> Line:
+    columns = _metric_columns(wide=wide)
+    titles = [Content.styled(column.title, "$quiet") for column in columns]
+    return Line("", lambda width: cells(columns, titles, width, gap=2 if wide else 1))
+
+
 def _metric_line(name: str, d: Difference, *, wide: bool) -> Line:
     style = change_style(d.delta)
-    columns = [Column("", 5), Column("", 5, right=True), Column("", 1), Column("", 5, right=True)]
+    columns = _metric_columns(wide=wide)
     texts: list[Content | str] = [
         Content.styled(f"{name.upper()}{' ★' if name == 'ker' else ''}", "bold"),
         score_text(d.a),
@@ -277,16 +294,13 @@ def _metric_line(name: str, d: Difference, *, wide: bool) -> Line:
         Content.styled(score_text(d.b), "bold"),
     ]
     if wide:
-        columns.append(Column("", 6, right=True))
         texts.append(Content.styled(signed_text(d.delta), style))
-    columns += [Column("", 6, right=True), Column("", 13)]
     texts += [
         Content.styled(percent_text(d.relative), style),
         Content.styled(interval_text(d.ci95, signed=True), "$quiet"),
     ]
     if wide:
-        columns += [Column("", 8), Column("", 7)]
-        texts += [Content.styled(p_text(d.p), "$quiet"), Content.styled(f"n {d.n}", "$quiet")]
+        texts += [Content.styled(p_text(d.p), "$quiet"), Content.styled(str(d.n), "$quiet")]
     return Line("", lambda width: cells(columns, texts, width, gap=2 if wide else 1))
 
 

@@ -79,7 +79,7 @@ class CyclesScreen(CockpitScreen):
             yield Stepper(id="steps")
         yield Static(id="next")
         with Vertical(classes="panel", id="groups-panel"):
-            yield LineList(id="groups")
+            yield LineList(cursor=False, id="groups")
 
     def refresh_view(self) -> None:
         """Draw what is known, then compute the rest in the background."""
@@ -114,7 +114,9 @@ class CyclesScreen(CockpitScreen):
     # --- results -------------------------------------------------------------------------------
 
     async def _figures(self) -> None:
-        self.show_problem(None)
+        warnings = self.session.workspace.warnings
+        more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
+        self.show_problem(warnings[0] + more if warnings else None)
         before: Cycle | None = None
         for row in list(self._rows.values()):
             cycle = row.cycle
@@ -157,7 +159,7 @@ class CyclesScreen(CockpitScreen):
         panel.display = bool(changed) and self.size.height >= _HIGH
         if changed and changed[-1].change is not None:
             change, number = changed[-1].change, changed[-1].cycle.number
-            panel.border_title = f"KER ★ by entity_category   ○ before → ● cycle {number}"
+            panel.border_title = f"KER ★ by entity_category   ○ before → ● cycle {number}, better lies right"
             self.query_one("#groups", LineList).show(
                 group_lines(change.every, change.priority, ("entity_category",))[1:]
             )

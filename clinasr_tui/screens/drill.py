@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.comparison import RowPair
     from clinasr_tui.flywheel.scoring import ScoredSet
 
+_WIDE = 100
 CHANGES = {
     (1, 0): ("✔", "fixed", "$good"),
     (0, 1): ("✖", "broken", "bold $bad"),
@@ -173,7 +174,7 @@ class RowsScreen(CockpitScreen):
         yield Static(id="term-figures")
         with Vertical(classes="panel", id="rows-panel") as panel:
             panel.border_title = "Rows"
-            yield ColumnHead(self._columns())
+            yield ColumnHead()
             yield LineList(id="rows")
         with VerticalScroll(classes="panel", id="row-panel", can_focus=True) as panel:
             panel.border_title = "Reference and hypothesis"
@@ -214,25 +215,24 @@ class RowsScreen(CockpitScreen):
     def _columns(self) -> tuple[Column, ...]:
         held = (Column("", 8),) if any(row.held_out is not None for row in self._drill.rows) else ()
         change = 13 if len(self._drill.sides) > 1 else 8
-        sides = tuple(
-            Column(f"{name} heard", 0 if place == 0 else 18) for place, name in enumerate(self._drill.labels)
-        )
-        return (Column("", change), *held, *sides, Column("noise", 8), Column("voice", 8))
+        sides = tuple(Column(f"{name} heard", 0) for name in self._drill.labels)
+        voice = (Column("voice", 10),) if self.app.size.width >= _WIDE else ()
+        return (Column("", change), *held, *sides, Column("noise", 8), *voice)
 
     def _line(self, place: int, row: RowRef) -> Line:
         drill = self._drill
-        columns = self._columns()
         details = drill.sides[0].hypotheses.row(row.indices[0])
 
         def draw(width: int) -> Content:
             misses = [side.scores.ker[i] for side, i in zip(drill.sides, row.indices, strict=True)]
             texts: list[Content | str] = [_change(misses)]
-            if len(columns) > 3 + len(drill.sides):
+            if row.held_out is not None:
                 texts.append(Content.styled("held-out" if row.held_out else "trained", "$quiet"))
             for side, index in zip(drill.sides, row.indices, strict=True):
                 texts.append(_heard_cell(side, index))
             texts += [visible(details.noise_level), visible(details.voice_id)]
-            return cells(columns, texts, width)
+            columns = self._columns()
+            return cells(columns, texts[: len(columns)], width)
 
         return Line(str(place), draw)
 
@@ -242,6 +242,7 @@ class RowsScreen(CockpitScreen):
 
     def on_resize(self) -> None:
         """Lines wrap to the width."""
+        self.query_one(ColumnHead).show(self._columns())
         self._draw_row()
 
     def _draw_row(self) -> None:

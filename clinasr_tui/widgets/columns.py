@@ -14,7 +14,7 @@ GAP = 2
 
 
 class Column(NamedTuple):
-    """A column: `width` cells, or all that is left for width 0; figures stand right."""
+    """A column: `width` cells, or for width 0 an equal share of what is left; figures stand right."""
 
     title: str
     width: int
@@ -23,7 +23,13 @@ class Column(NamedTuple):
 
 def _widths(columns: Sequence[Column], width: int, gap: int) -> list[int]:
     fixed = sum(column.width for column in columns) + gap * (len(columns) - 1)
-    return [column.width or max(4, width - fixed) for column in columns]
+    shares = sum(column.width == 0 for column in columns)
+    share, rest = divmod(max(4 * shares, width - fixed), max(shares, 1))
+    found = []
+    for column in columns:
+        found.append(column.width or share + (rest > 0))
+        rest -= column.width == 0
+    return found
 
 
 def cells(

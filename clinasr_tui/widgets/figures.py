@@ -76,12 +76,12 @@ def bar(value: float | None, width: int, style: str = "$bad") -> Content:
 
 
 def dumbbell(a: float | None, b: float | None, width: int) -> Content:
-    """Two values on a line from 0 to 1: ○ before, ● after, what lies between drawn through."""
+    """Two error rates on a line from 1 to 0, so that better lies right: ○ before, ● after."""
     if width <= 0:
         return Content("")
 
     def place(value: float) -> int:
-        return round(min(max(value, 0.0), 1.0) * (width - 1))
+        return round((1.0 - min(max(value, 0.0), 1.0)) * (width - 1))
 
     cells = ["·"] * width
     styles = ["$line"] * width

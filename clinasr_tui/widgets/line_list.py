@@ -58,8 +58,17 @@ class LineList(ScrollView, can_focus=True):
             """The list."""
             return self.lines
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        *,
+        cursor: bool = True,
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        """Without a cursor the list is only looked at."""
         super().__init__(id=id, classes=classes)
+        self.can_focus = cursor
+        self._has_cursor = cursor
         self._lines: Sequence[Line] = ()
         self._cursor = -1
 
@@ -118,7 +127,7 @@ class LineList(ScrollView, can_focus=True):
 
     def _next(self, place: int, step: int) -> int:
         place += step
-        while 0 <= place < len(self._lines):
+        while self._has_cursor and 0 <= place < len(self._lines):
             if self._lines[place].key:
                 return place
             place += step

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
 from clinasr_tui.app import ClinasrApp
 from clinasr_tui.flywheel.workspace import open_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from textual.pilot import Pilot
 
 SIZES = {"80x24": (80, 24), "140x45": (140, 45)}
 """Terminal sizes every screen is pictured at."""

@@ -39,7 +39,7 @@ def test_every_action_of_a_screen_exists(screen):
         owner = ClinasrApp if action.id.startswith("app.") else type(made)
         name = "action_" + action.id.removeprefix("app.").partition("(")[0]
         assert hasattr(owner, name), action.id
-    assert made.SCREEN_ID == screen
+    assert screen == made.SCREEN_ID
 
 
 def test_every_action_of_the_app_exists():

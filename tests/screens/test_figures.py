@@ -61,11 +61,10 @@ def test_bars_are_exactly_as_wide_as_asked(a, b, width):
     assert dumbbell(a, b, width).cell_length == width
 
 
-def test_a_dumbbell_tells_before_from_after():
-    text = dumbbell(1.0, 0.0, 11).plain
-    assert text[0] == "●"
-    assert text[-1] == "○"
-    assert text[1:-1] == "─" * 9
+def test_a_dumbbell_tells_before_from_after_and_better_lies_right():
+    assert dumbbell(1.0, 0.0, 11).plain == "○" + "─" * 9 + "●"
+    assert dumbbell(0.0, 1.0, 11).plain == "●" + "─" * 9 + "○"
+    assert dumbbell(0.5, 0.5, 11).plain == "·····●·····"
 
 
 @settings(max_examples=60)
