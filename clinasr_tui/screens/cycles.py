@@ -11,7 +11,8 @@ from textual.widgets import Static
 
 from clinasr_tui.actions import actions_for, key_names
 from clinasr_tui.errors import ClinasrError
-from clinasr_tui.flywheel.workspace import Cycle, Step, next_step, steps
+from clinasr_tui.flywheel.stepper import current_round
+from clinasr_tui.flywheel.workspace import REEVAL_FILE, Cycle, Step, next_step, steps
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.columns import Column, ColumnHead, cells
@@ -101,7 +102,7 @@ class CyclesScreen(CockpitScreen):
 
     def on_facts_changed(self, message: FactsChanged) -> None:
         """A step changed its state."""
-        self._draw_steps()
+        self._draw()
 
     def on_run_updated(self, message: RunUpdated) -> None:
         """Progress of a watched run."""
@@ -144,7 +145,7 @@ class CyclesScreen(CockpitScreen):
         self.query_one(ColumnHead).show(_columns(wide=wide))
         lines: list[Line] = []
         for row in self._rows.values():
-            lines.append(_line(row, wide=wide))
+            lines.append(_line(row, self._state(row), wide=wide))
             below = _below(row, wide=wide)
             if below is not None:
                 lines.append(below)
@@ -163,6 +164,19 @@ class CyclesScreen(CockpitScreen):
             self.query_one("#groups", LineList).show(
                 group_lines(change.every, change.priority, ("entity_category",))[1:]
             )
+
+    def _state(self, row: _Row) -> Content:
+        cycle, turn = row.cycle, current_round(self.session.workspace)
+        if row.error:
+            return Content.styled("✖ unreadable", "$bad")
+        if self.session.facts.run_outcome == "running" and cycle == turn.base:
+            return Content.styled("● training", "$accent")
+        if cycle.hypotheses is None and cycle.leaderboard is None:
+            return Content.styled("○ transcribe", "$quiet")
+        reevaluates = cycle == turn.reeval or (cycle.hypotheses and cycle.hypotheses.name == REEVAL_FILE)
+        if row.change is not None and reevaluates:
+            return Content(_VERDICTS[row.change.verdict])
+        return Content("scored" if cycle.hypotheses else "figures only")
 
     def _steps(self) -> tuple[Step, ...]:
         return steps(self.session.workspace, self.session.facts)
@@ -210,15 +224,11 @@ def _key_of(screen: str) -> str:
 def _next_line(step: Step | None) -> Content:
     if step is None:
         return Content.styled("Nothing left to do.", "$quiet")
-    key = _key_of(step.screen)
-    where = (
-        Content.assemble("  ", ("n", "bold $accent"), (" or ", "$quiet"), (key, "bold $accent"))
-        if key
-        else ""
-    )
-    return Content.assemble(
-        ("Next ▸ ", "bold $accent"), (step.label, "bold"), ("  ", ""), visible(step.detail), where
-    )
+    parts: list[Content | str | tuple[str, str]] = [("Next ▸ ", "bold $accent"), (step.label, "bold"), "  "]
+    parts.append(visible(step.detail))
+    if _key_of(step.screen):
+        parts += ["  ", ("n", "bold $accent"), (" goes there", "$quiet")]
+    return Content.assemble(*parts)
 
 
 def _columns(*, wide: bool) -> tuple[Column, ...]:
@@ -234,7 +244,7 @@ def _columns(*, wide: bool) -> tuple[Column, ...]:
     )
 
 
-def _line(row: _Row, *, wide: bool) -> Line:
+def _line(row: _Row, state: Content, *, wide: bool) -> Line:
     cycle, figures = row.cycle, row.figures
     change = row.change.every.headline.get("ker") if row.change else None
     waiting = "…" if (cycle.hypotheses or cycle.leaderboard) and not row.error else NONE
@@ -248,18 +258,8 @@ def _line(row: _Row, *, wide: bool) -> Line:
     ]
     if wide:
         texts.append(Content.styled(interval_text(change.ci95, signed=True) if change else "", "$quiet"))
-    texts.append(_state(row))
+    texts.append(state)
     return Line(str(cycle.number), lambda width: cells(_columns(wide=wide), texts, width))
-
-
-def _state(row: _Row) -> Content:
-    if row.error:
-        return Content.styled("✖ unreadable", "$bad")
-    if row.cycle.hypotheses is None and row.cycle.leaderboard is None:
-        return Content.styled("○ to transcribe", "$quiet")
-    if row.change is not None:
-        return Content(_VERDICTS[row.change.verdict])
-    return Content("scored" if row.cycle.hypotheses else "leaderboard only")
 
 
 def _below(row: _Row, *, wide: bool) -> Line | None:

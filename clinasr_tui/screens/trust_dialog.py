@@ -26,6 +26,7 @@ class TrustDialog(ModalScreen[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [
         ("t", "answer(True)", "trust this key"),
         ("n,escape", "answer(False)", "do not connect"),
+        ("left,right", "app.focus_next", "other button"),
     ]
 
     def __init__(self, error: HostKeyError) -> None:
@@ -88,9 +89,9 @@ class ChangedKeyDialog(ModalScreen[bool]):
 def _first_contact(error: HostKeyError) -> Content:
     return Content.assemble(
         ("host         ", "$quiet"),
-        (visible(error.host), "bold"),
-        ("\nport         ", "$quiet"),
-        str(error.port),
+        (visible(error.where or error.host), "bold"),
+        ("\naddress      ", "$quiet"),
+        visible(f"{error.host} port {error.port}"),
         ("\nkey type     ", "$quiet"),
         visible(error.public_key.split(" ")[0]),
         ("\nfingerprint  ", "$quiet"),
@@ -103,7 +104,9 @@ def _first_contact(error: HostKeyError) -> Content:
 def _changed(error: HostKeyError) -> Content:
     return Content.assemble(
         ("host       ", "$quiet"),
-        (visible(f"{error.host}:{error.port}"), "bold"),
+        (visible(error.where or error.host), "bold"),
+        ("\naddress    ", "$quiet"),
+        visible(f"{error.host} port {error.port}"),
         ("\nshows now  ", "$quiet"),
         (visible(error.fingerprint), "bold $bad"),
         *(

@@ -30,12 +30,15 @@ class Stepper(LineList):
 
     def show_steps(self, steps: Sequence[Step], goal: str) -> None:
         """Show the steps' state."""
-        first = next((step.id for step in steps if step.state == "blocked"), "")
+        first = next((step.id for step in steps if step.state not in ("done", "none")), "")
+        new = not len(self)
         self.show([_line(step, is_goal=step.id == goal, loud=step.id == first) for step in steps])
+        if new:
+            self.move_to(goal)
 
 
 def _line(step: Step, *, is_goal: bool, loud: bool) -> Line:
-    """`loud`: what is blocked first; what waits for it is not trouble of its own."""
+    """`loud`: the first that is not done; what is blocked after it only waits."""
     mark, style = _MARKS[step.state]
     if step.state == "blocked" and not loud:
         mark, style = "·", "$quiet"
