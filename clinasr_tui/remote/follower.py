@@ -35,6 +35,7 @@ SCAN = 1.0  # seconds between looks for new files
 DEPTH = 3
 MAX_ENTRIES = 20000
 MAX_FILES = 256
+WATCHED_FOLDERS = 16
 HELLO = b'{"t":"hello","v":1}'
 EXIT_RECORDS = ("rc", "exit.json")
 ORDER = ("console.log", "stdout.log", "stderr.log")
@@ -87,7 +88,7 @@ class Follower:
         self.spoke = 0.0
         self.next_scan = 0.0
         self.soonest_scan = 0.0
-        self.root_stamp = 0
+        self.folders: dict[str, int] = {"": 0}
         self.crowded = False
 
     def send(self, header: "dict[str, Any]", body: bytes = b"") -> None:
@@ -123,16 +124,11 @@ class Follower:
                 return
 
     def scan(self) -> None:
-        """Look for new files about once a second, and at once when the run folder itself changed."""
+        """Look for new files about once a second, and at once where a folder has changed."""
         started = time.monotonic()
-        try:
-            stamp = os.stat(self.root).st_mtime_ns
-        except OSError:
+        if started < (self.soonest_scan if self.folders_changed() else self.next_scan):
             return
-        if started < (self.next_scan if stamp == self.root_stamp else self.soonest_scan):
-            return
-        self.root_stamp = stamp
-        found, complete = matching(self.root, self.patterns)
+        found, self.folders, complete = matching(self.root, self.patterns)
         for path in found:
             if path not in self.files and len(self.files) < MAX_FILES:
                 self.files[path] = Followed(len(self.files), path, self.have.get(path, {}))
@@ -141,6 +137,10 @@ class Follower:
             self.send({"t": "note", "message": "the folder holds too many files; some are not followed"})
         self.soonest_scan = started + 20 * (time.monotonic() - started)  # never above 5 % of a core
         self.next_scan = max(started + SCAN, self.soonest_scan)
+
+    def folders_changed(self) -> bool:
+        """True if a folder's entries have changed since the last look."""
+        return any(changed_at(os.path.join(self.root, path)) != at for path, at in self.folders.items())
 
     def turn(self) -> bool:
         """Send each file's news, exit records last; True if a file has more than its share."""
@@ -230,19 +230,30 @@ def identity(now: os.stat_result) -> str:
     return "%d:%d" % (now.st_dev, now.st_ino)
 
 
-def matching(root: str, patterns: "list[str]") -> "tuple[list[str], bool]":
-    """Relative paths that match, nearest folders first, and whether the whole tree could be seen."""
+def changed_at(folder: str) -> int:
+    """When entries of a folder last came or went (nanoseconds), 0 if it cannot be looked at."""
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def matching(root: str, patterns: "list[str]") -> "tuple[list[str], dict[str, int], bool]":
+    """Relative paths that match, nearest folders first; when the nearest folders changed; if all was seen."""
     found: list[str] = []
+    stamps: dict[str, int] = {}
     folders = [("", 0)]
     left = MAX_ENTRIES
     while folders:
         folder, depth = folders.pop(0)
+        if len(stamps) < WATCHED_FOLDERS:
+            stamps[folder] = changed_at(os.path.join(root, folder))
         try:
             with os.scandir(os.path.join(root, folder)) as entries:
                 for entry in entries:
                     left -= 1
                     if left < 0:
-                        return found, False
+                        return found, stamps, False
                     path = folder + entry.name
                     if entry.is_dir(follow_symlinks=False):
                         if depth < DEPTH:
@@ -251,7 +262,7 @@ def matching(root: str, patterns: "list[str]") -> "tuple[list[str], bool]":
                         found.append(path)
         except OSError:
             continue
-    return found, True
+    return found, stamps, True
 
 
 def write(data: bytes) -> None:
