@@ -61,7 +61,14 @@ async def _watch(args: argparse.Namespace) -> RunSnapshot:
     try:
         return await _follow(args, ssh)
     except HostKeyError as error:
-        if error.changed or args.trust != error.fingerprint:
+        if error.changed:
+            raise
+        if args.trust != error.fingerprint:
+            error.remedy = (
+                "It is not the one --trust names: nothing was remembered"
+                if args.trust
+                else f"{(error.remedy or '').rstrip('.')} with --trust {error.fingerprint}"
+            )
             raise
         from clinasr_tui.remote.trust import remember
 

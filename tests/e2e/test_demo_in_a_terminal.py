@@ -6,6 +6,7 @@ import re
 import sys
 
 import pytest
+
 from tests.support.terminal import Terminal
 
 BRAILLE = re.compile("[\u2801-\u28ff]")
