@@ -12,7 +12,7 @@ import time
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from clinasr_tui.remote.contact import Inbox, RunContact, feed, placed
@@ -64,6 +64,7 @@ class WatchUpdate:
 class RunWatch:
     """One watched run: a reader that fills while `updates()` is iterated.
 
+    `name` defaults to the run folder's.
     `host` None is this machine. `mirror` is the local folder for the bytes; None keeps the mirror in
     a temporary folder, as does a folder another process is writing to. The mirrored file of a LogLine
     is `mirror_path(line.file)`; lines of a file that started over on the host name `file~2`, `file~3`, …
@@ -83,7 +84,7 @@ class RunWatch:
         self._ssh = ssh or SshSettings()
         self._mirror_folder = mirror
         self._mirror: Mirror | None = None
-        self._reader = RunReader(name)
+        self._reader = RunReader(name or PurePosixPath(self._run_dir).name)
         self._history: Iterator[tuple[str, str, bytes, float]] = iter(())
         self._caught_up = False
 

@@ -37,7 +37,7 @@ def host_key_error(
         what = f"the host is not known yet, its {key.get_algorithm()} key is {fingerprint}"
         remedy = (
             "Compare it with the box's own figure (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), "
-            "then confirm it."
+            "then confirm it in the app or with --trust."
         )
     return HostKeyError(
         what,
