@@ -120,7 +120,7 @@ def _line(spans: Sequence[AlignedSpan]) -> _Line:
     cells: list[_Cell] = []
     if not any(span.reference and span.hypothesis for span in spans):
         return _nothing_in_common(spans)
-    for span in spans:
+    for span in _pieces_joined(spans):
         expected, heard = span.reference.split(), span.hypothesis.split()
         start = len(words)
         words.extend(_Word(word, span.clinical) for word in expected)
@@ -130,11 +130,29 @@ def _line(spans: Sequence[AlignedSpan]) -> _Line:
                 cells.append(_Cell(start + offset, start + offset + 1, text))
         elif span.kind == "equal":
             cells.append(_Cell(start, len(words), Content(visible(span.hypothesis))))
+        elif len(expected) == 1 and heard:
+            cells.append(_Cell(start, len(words), mark_word(expected[0], " ".join(heard))))
         elif not expected:
             cells.append(_Cell(start, start, _bracket(" ".join(heard), "+")))
         else:
             cells.append(_Cell(start, len(words), _bracket(" ".join(heard)) if heard else _bracket("-")))
     return _Line(tuple(words), tuple(cells))
+
+
+def _pieces_joined(spans: Sequence[AlignedSpan]) -> list[AlignedSpan]:
+    """A word heard in pieces (`vanco my sin`) is a wrong word and an added one: show it as one."""
+    joined: list[AlignedSpan] = []
+    for span in spans:
+        before = joined[-1] if joined else None
+        if before is not None and {before.kind, span.kind} == {"substitute", "insert"}:
+            reference = before.reference or span.reference
+            if " " not in reference:
+                heard = f"{before.hypothesis} {span.hypothesis}"
+                clinical = before.clinical or span.clinical
+                joined[-1] = AlignedSpan("substitute", reference, heard, clinical)
+                continue
+        joined.append(span)
+    return joined
 
 
 def _nothing_in_common(spans: Sequence[AlignedSpan]) -> _Line:
@@ -209,7 +227,7 @@ def _blocks(slots: Iterable[list[Content]], room: int) -> Iterable[list[Content]
 def _fold(slot: list[Content], room: int) -> list[list[Content]]:
     if max(text.cell_length for text in slot) <= room:
         return [slot]
-    parts = [text.fold(room) if text else [] for text in slot]
+    parts = [text.wrap(room) if text else [] for text in slot]
     count = max(len(part) for part in parts)
     return [[part[i] if i < len(part) else Content("") for part in parts] for i in range(count)]
 

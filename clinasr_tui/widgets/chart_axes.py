@@ -29,6 +29,8 @@ def linear_ticks(low: float, high: float, count: int) -> list[float]:
     if count < 1 or not high > low:
         return []
     raw = (high - low) / count
+    if not 1e-300 < raw < 1e300:
+        return []
     power = 10.0 ** math.floor(math.log10(raw))
     for factor in (*_NICE, 20.0):
         step = factor * power

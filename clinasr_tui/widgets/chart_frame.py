@@ -57,6 +57,8 @@ class Frame:
 
 def draw(data: ChartSeries, val: Series, options: ChartOptions) -> Frame:
     """Draw the series with its smoothed curve, axes, marks of `val` and every value that is no number."""
+    # A live series grows between the message that announced points and the moment of drawing.
+    data.follow(data.series)
     frame = Frame()
     if not len(data.series) or options.width < 16 or options.height < 4:
         return frame
@@ -88,7 +90,7 @@ def _axes(
 ) -> tuple[list[Column], StepAxis, ValueAxis | None, int]:
     """Columns, axes and the width left of the plot that the value labels need."""
     steps = data.series.steps
-    low, high = min(steps[0], *val.steps[:1]), max(steps[-1], *val.steps[-1:])
+    low, high = min([steps[0], *val.steps[:1]]), max([steps[-1], *val.steps[-1:]])
     whole = data.index.query(data.series.values, 0, len(steps))
     columns: list[Column] = []
     if options.log and whole.low <= 0:

@@ -17,6 +17,9 @@ from typing import NamedTuple
 BLOCK = 64
 """Values a block of the pyramid sums up, and blocks a block of the level above."""
 
+_HUGE, _TINY, _FLAT = 1e300, 1e-300, 1e-9
+"""Values beyond are drawn at the edge, smaller ones as nothing, closer ones as equal: floats end there."""
+
 _LEFT = tuple(sum(dot for bit, dot in enumerate((0x40, 0x04, 0x02, 0x01)) if n >> bit & 1) for n in range(16))
 _RIGHT = tuple(
     sum(dot for bit, dot in enumerate((0x80, 0x20, 0x10, 0x08)) if n >> bit & 1) for n in range(16)
@@ -187,22 +190,28 @@ class ValueAxis:
         return int(((math.log(value) if self.log else value) - self._start) * self._scale + 0.5)
 
 
+def _drawable(value: float) -> float:
+    return 0.0 if abs(value) < _TINY else min(max(value, -_HUGE), _HUGE)
+
+
 def value_axis(extents: Sequence[Extent], rows: int, *, log: bool) -> ValueAxis | None:
     """The axis that shows every finite value; None if there is none.
 
     A logarithmic axis begins at the smallest positive bound and is linear without any.
     """
-    bounds = [bound for extent in extents if not extent.empty for bound in extent[:2]]
+    bounds = [_drawable(bound) for extent in extents if not extent.empty for bound in extent[:2]]
     if not bounds:
         return None
     low, high = min(bounds), max(bounds)
     if log and high > 0:
         low = low if low > 0 else min(bound for bound in bounds if bound > 0)
-        if low == high:
+        if high / low < 1 + _FLAT:
             low, high = low / 1.5, high * 1.5
-        return ValueAxis(low, high, rows, log=True)
-    if low == high:
-        pad = abs(low) * 0.1 or 1.0
+        if low > 0:
+            return ValueAxis(low, high, rows, log=True)
+    size = max(abs(low), abs(high))
+    if high - low <= size * _FLAT:
+        pad = size * 0.1 or 1.0
         low, high = low - pad, high + pad
     return ValueAxis(low, high, rows)
 

@@ -13,6 +13,7 @@ from clinasr_tui.widgets.chart_axes import linear_ticks, place_labels, short_num
 
 FINE_BINS = 840
 """Divides by most widths with little rest."""
+_LARGEST = 1e12
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -26,17 +27,20 @@ class Bins:
 
 
 def count_bins(values: Sequence[float], bins: int) -> Bins | None:
-    """Count finite values into `bins` stretches that begin at 0; None without any value."""
-    finite = [value for value in values if math.isfinite(value)]
+    """Count finite values into `bins` stretches that begin at 0; None without any value.
+
+    Values beyond ±10^12 count as that: nothing measured is larger, and floats get coarse there.
+    """
+    finite = [min(max(value, -_LARGEST), _LARGEST) for value in values if math.isfinite(value)]
     if not finite or bins < 1:
         return None
     low, high = min(0.0, *finite), max(finite)
-    if high <= low:
+    if high - low < 1e-6:
         high = low + 1.0
-    scale = bins / (high - low)
+    width = high - low
     counts = [0] * bins
     for value in finite:
-        counts[min(int((value - low) * scale), bins - 1)] += 1
+        counts[min(int((value - low) / width * bins), bins - 1)] += 1
     return Bins(low, high, tuple(counts))
 
 

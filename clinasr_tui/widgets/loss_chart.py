@@ -127,10 +127,10 @@ class LossChart(Widget):
 
     def read_out(self) -> str:
         """Step, loss and smoothed loss under the cursor, or of the newest point; "" without points."""
-        series = self._data.series
-        if not len(series):
+        series, size = self._data.series, len(self._data.smooth)
+        if not size:
             return ""
-        index = len(series) - 1 if self.cursor is None else min(self.cursor, len(series) - 1)
+        index = size - 1 if self.cursor is None else min(self.cursor, size - 1)
         column = next((c for c in self._frame.columns if c.start <= index < c.stop), None)
         if self.cursor is not None and column is not None and column.stop - column.start > 1:
             low, high, bad = column.extent
