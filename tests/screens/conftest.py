@@ -1,43 +1,19 @@
-"""Drive the app headless: settle its workers, press keys, compare pictures."""
+"""Fixtures of the screen tests: the app on a workspace, both sizes, stored pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from textual.worker import WorkerCancelled
 
 from clinasr_tui.app import ClinasrApp
 from clinasr_tui.flywheel.workspace import open_workspace
+from tests.support.driving import SIZES, press, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
     from textual.pilot import Pilot
-
-SIZES = {"80x24": (80, 24), "140x45": (140, 45)}
-"""Terminal sizes every screen is pictured at."""
-
-
-async def settle(pilot: Pilot[int]) -> None:
-    """Wait until no worker computes and everything is drawn."""
-    for _ in range(4):
-        await pilot.pause()
-        try:
-            await pilot.app.workers.wait_for_complete(
-                [worker for worker in pilot.app.workers if worker.group != "watch"]
-            )
-        except WorkerCancelled:
-            continue
-    await pilot.pause()
-
-
-async def press(pilot: Pilot[int], *keys: str) -> None:
-    """Press keys one after the other, settling after each."""
-    for key in keys:
-        await pilot.press(key)
-        await settle(pilot)
 
 
 @pytest.fixture

@@ -1,0 +1,53 @@
+"""Helpers of the screen tests: settle the app, press keys, read what is shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.worker import WorkerCancelled
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+    from textual.screen import Screen
+
+    from clinasr_tui.widgets.line_list import LineList
+
+SIZES = {"80x24": (80, 24), "140x45": (140, 45)}
+"""Terminal sizes every screen is pictured at."""
+
+
+async def settle(pilot: Pilot[int]) -> None:
+    """Wait until the first picture is painted, no worker computes and everything is drawn."""
+    await pilot.app.session.painted.wait()
+    for _ in range(4):
+        await pilot.pause()
+        try:
+            await pilot.app.workers.wait_for_complete(
+                [worker for worker in pilot.app.workers if worker.group != "watch"]
+            )
+        except WorkerCancelled:
+            continue
+    await pilot.pause()
+
+
+async def press(pilot: Pilot[int], *keys: str) -> None:
+    """Press keys one after the other, settling after each."""
+    for key in keys:
+        await pilot.press(key)
+        await settle(pilot)
+
+
+def text_of(screen: Screen, selector: str) -> str:
+    """What a widget shows, line ends as spaces."""
+    widget = screen.query_one(selector)
+    return " ".join("".join(segment.text for segment in strip) for strip in _strips(widget)).strip()
+
+
+def lines_of(lines: LineList, width: int = 130) -> list[str]:
+    """Every line of a list as it is drawn at a width."""
+    return [line.draw(width).plain for line in lines.lines]
+
+
+def _strips(widget):
+    region = widget.content_region
+    return widget.render_lines(region.reset_offset) if hasattr(widget, "render_lines") else []
