@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.flywheel.decision import (
     ACTIONS,
+    FORGETTING_NOT_MEASURED,
     Difference,
     Verdict,
     clearly_worse,
-    decide,
     difference,
     held_out_reasons,
-    percent,
+    published,
     sentence,
     verdict_reasons,
 )
@@ -27,6 +27,9 @@ from clinasr_tui.flywheel.vocabulary import SECTION_FIELDS
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from clinasr_tui.flywheel.judgement import Judgement
+    from clinasr_tui.flywheel.thresholds import DecisionLimits
 
 _ALL = ("all categories",)
 
@@ -82,6 +85,14 @@ class Comparison:
     """What to do next, one sentence."""
     reasons: tuple[str, ...]
     """Why, figures included; the held-out rows' own verdict where it differs."""
+    names: tuple[str, ...] = ()
+    """What the verdict is of: the priority categories, or all where those have no row with a term."""
+    targeted: Difference | None = None
+    """KER of those rows; None if nothing was compared."""
+    targeted_held_out: Difference | None = None
+    """KER of the held-out ones among them; None if which rows were held out is not known."""
+    judgement: Judgement | None = None
+    """The published verdict beside the honest one; None until both are weighed (`review`)."""
 
 
 def compare(
@@ -92,6 +103,7 @@ def compare(
     priority: tuple[str, ...] = ("drug",),
     seed: int = 42,
     resamples: int = 10_000,
+    limits: DecisionLimits | None = None,
 ) -> Comparison:
     """Compare two scored sets, rows matched on (audio_filepath, term).
 
@@ -100,7 +112,7 @@ def compare(
     """
     pairing = pair_rows(a.hypotheses, b.hypotheses)
     if not pairing.a:
-        return _without_pairs(a, b, priority)
+        return _without_pairs(a, b, priority, limits)
     figures = _PairedFigures(a, b, pairing, seed=seed, resamples=resamples)
     keys = row_keys(a.hypotheses)
     flags = held_out_rows([keys[index] for index in pairing.a], held_out or ())
@@ -109,11 +121,12 @@ def compare(
     slice_out = figures.slice(out) if any(flags) else None
     targeted, names = figures.targeted(priority)
     pooled = figures.difference("ker", targeted)
-    verdict = decide(pooled)
-    story = [*verdict_reasons(names, pooled)]
+    verdict = published(pooled, limits)
+    story = [*verdict_reasons(names, pooled, limits)]
+    alone = None
     if slice_out is not None:
         alone = figures.difference("ker", targeted & out)
-        story += held_out_reasons(names, verdict, alone, slice_out.headline["ker"])
+        story += held_out_reasons(names, verdict, alone, slice_out.headline["ker"], limits)
     else:
         story.append(_no_held_out(held_out))
     story += _beside(every, verdict)
@@ -133,11 +146,18 @@ def compare(
         verdict=verdict,
         action=ACTIONS[verdict],
         reasons=tuple(story),
+        names=names,
+        targeted=pooled,
+        targeted_held_out=alone,
     )
 
 
 def compare_leaderboards(
-    a: Leaderboard, b: Leaderboard, *, priority: tuple[str, ...] = ("drug",)
+    a: Leaderboard,
+    b: Leaderboard,
+    *,
+    priority: tuple[str, ...] = ("drug",),
+    limits: DecisionLimits | None = None,
 ) -> Comparison:
     """Compare two cycles of which only the leaderboards are known: no pairs, intervals or p.
 
@@ -161,9 +181,9 @@ def compare_leaderboards(
         pooled, names = every.headline["ker"], _ALL
     else:
         pooled = difference(pooled_a.ker, pooled_b.ker, min(pooled_a.n, pooled_b.n))
-    verdict = decide(pooled)
+    verdict = published(pooled, limits)
     story = [
-        *verdict_reasons(names, pooled),
+        *verdict_reasons(names, pooled, limits),
         "Only leaderboards are known: no rows to pair, so no interval, no test and no held-out rows.",
         *_beside(every, verdict),
     ]
@@ -184,6 +204,8 @@ def compare_leaderboards(
         verdict=verdict,
         action=ACTIONS[verdict],
         reasons=tuple(story),
+        names=names,
+        targeted=pooled,
     )
 
 
@@ -322,8 +344,11 @@ def _pooled(board: Leaderboard, priority: tuple[str, ...]) -> GroupFigure:
     return GroupFigure(math.fsum(ker * count for ker, count in known) / n if n else None, n)
 
 
-def _without_pairs(a: ScoredSet, b: ScoredSet, priority: tuple[str, ...]) -> Comparison:
-    found = compare_leaderboards(build_leaderboard(a), build_leaderboard(b), priority=priority)
+def _without_pairs(
+    a: ScoredSet, b: ScoredSet, priority: tuple[str, ...], limits: DecisionLimits | None
+) -> Comparison:
+    boards = build_leaderboard(a), build_leaderboard(b)
+    found = compare_leaderboards(*boards, priority=priority, limits=limits)
     note = "No row stands in both sets: the figures are of different rows."
     return replace(found, only_a=len(a), only_b=len(b), reasons=(note, *found.reasons))
 
@@ -342,11 +367,8 @@ def _beside(every: Slice, verdict: Verdict) -> Iterator[str]:
     for name, figure in categories.items():
         if clearly_worse(figure):
             yield f"{name or '(none)'} got worse: {sentence(figure)}."
-    if verdict is Verdict.UNCHANGED and categories:
-        moves = (f"{name or '(none)'} {percent(figure.relative)}" for name, figure in categories.items())
-        yield f"KER by category: {', '.join(moves)}."
     if verdict is Verdict.KEEP:
-        yield "General speech is not in these rows; fine-tuning may make it worse (forgetting): measure it."
+        yield FORGETTING_NOT_MEASURED
 
 
 def _left_out(a: ScoredSet, b: ScoredSet, pairing: Pairing) -> Iterator[str]:

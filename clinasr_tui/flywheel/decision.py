@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from clinasr_tui.flywheel.thresholds import DecisionLimits
+
 
 class Verdict(StrEnum):
     """What the decision table says of the targeted categories."""
@@ -37,17 +39,18 @@ ACTIONS = {
     Verdict.GROW: "Grow the manifest (build): signal density beats learning-rate sweeps.",
     Verdict.WORSE: "Overfit on a small manifest: grow it (build) before retraining, do not tune harder.",
     Verdict.UNCHANGED: (
-        "No measurable change: check the per-category numbers; the terms may already have been known."
+        "No measurable change: check the per-category numbers first, the terms may already have been known; "
+        "then grow the manifest (build)."
     ),
 }
-MEANINGFUL = -0.20
-"""Relative change of the KER from which on the model is kept."""
+FORGETTING_NOT_MEASURED = (
+    "General speech is not in these rows; fine-tuning may make it worse (forgetting): measure it."
+)
 _ROUNDING = 1e-9
 _NOTHING = 0.01
-"""Relative change that counts as none where no interval can be had."""
+"""Relative rise that is told from none where no interval can be had."""
 _CHANCE = 0.05
-STOP_BELOW = 0.05
-"""Relative improvement two cycles in a row must stay under for tuning to be exhausted."""
+_COUNTS = {1: "one cycle", 2: "two cycles", 3: "three cycles"}
 
 
 def difference(
@@ -64,68 +67,105 @@ def difference(
     return Difference(a, b, delta, relative, ci95, p, n)
 
 
-def decide(ker: Difference) -> Verdict:
-    """The table's row for the KER of the targeted categories.
+def published(ker: Difference, limits: DecisionLimits | None = None) -> Verdict:
+    """The table's row for the KER of the targeted categories, by the figures alone.
 
-    An interval of the change that includes 0 means no measurable change. Without an interval
-    (leaderboards only, or all rows of one term) less than 1 % relative counts as none.
+    The method does not say how small "no measurable change" is; less than its own measure of no
+    progress (5 % relative) counts as none.
     """
-    if ker.delta is None or ker.delta == 0:
+    limits = limits or DecisionLimits()
+    if not ker.delta:
         return Verdict.UNCHANGED
-    if ker.ci95 is not None:
-        if ker.ci95[0] <= 0 <= ker.ci95[1]:
-            return Verdict.UNCHANGED
-    elif ker.relative is not None and abs(ker.relative) < _NOTHING:
+    if ker.relative is not None and abs(ker.relative) < limits.unchanged_relative - _ROUNDING:
         return Verdict.UNCHANGED
-    if ker.delta > 0:
+    return _direction(ker, limits)
+
+
+def measured(ker: Difference, limits: DecisionLimits | None = None) -> Verdict:
+    """The table's row where only what is beyond chance counts as a change (honesty rule b).
+
+    Chance is an interval that includes 0, or so few changed rows that McNemar's test allows for it.
+    Without either (leaderboards only) the figures alone decide.
+    """
+    if ker.ci95 is None and ker.p is None:
+        return published(ker, limits)
+    if not ker.delta or by_chance(ker):
+        return Verdict.UNCHANGED
+    return _direction(ker, limits or DecisionLimits())
+
+
+def by_chance(figure: Difference) -> bool:
+    """True if the interval of a change includes 0 or its p is not below 0.05."""
+    within = figure.ci95 is not None and figure.ci95[0] <= 0 <= figure.ci95[1]
+    return within or (figure.p is not None and figure.p >= _CHANCE)
+
+
+def _direction(ker: Difference, limits: DecisionLimits) -> Verdict:
+    if ker.delta is not None and ker.delta > 0:
         return Verdict.WORSE
     # −20 % exactly counts as down 20 %, whatever binary fractions make of it.
-    meaningful = ker.relative is not None and ker.relative <= MEANINGFUL + _ROUNDING
+    meaningful = ker.relative is not None and ker.relative <= -limits.keep_relative + _ROUNDING
     return Verdict.KEEP if meaningful else Verdict.GROW
 
 
-def stop_tuning(changes: Sequence[float | None]) -> str | None:
+def stop_tuning(changes: Sequence[float | None], limits: DecisionLimits | None = None) -> str | None:
     """Why no further tuning is worth it, or None: two cycles in a row below 5 % relative improvement.
 
     `changes` holds each cycle's relative change of the KER to the one before, oldest first; None is
     a cycle whose change is not known and breaks the row.
     """
-    last = changes[-2:]
-    if len(last) < 2 or any(change is None or change <= -STOP_BELOW for change in last):
+    limits = limits or DecisionLimits()
+    last = changes[-limits.stop_cycles :]
+    if len(last) < limits.stop_cycles or not all(no_progress(change, limits) for change in last):
         return None
     shown = ", then ".join(percent(change) for change in last)
-    return f"Stop tuning: two cycles in a row below 5 % relative improvement ({shown})."
+    count = _COUNTS.get(limits.stop_cycles, f"{limits.stop_cycles} cycles")
+    below = f"below {limits.stop_relative * 100:g} % relative improvement"
+    return f"Stop tuning: {count} in a row {below} ({shown})."
 
 
-def verdict_reasons(names: tuple[str, ...], ker: Difference) -> Iterator[str]:
-    """Why the verdict on the targeted categories `names` is what it is."""
-    verdict = decide(ker)
-    yield f"{', '.join(names)} {sentence(ker)}: {_measured(ker, verdict)}."
+def no_progress(change: float | None, limits: DecisionLimits) -> bool:
+    """True if a known relative change improves by less than the method asks of a cycle."""
+    return change is not None and change > -limits.stop_relative + _ROUNDING
+
+
+def verdict_reasons(
+    names: tuple[str, ...], ker: Difference, limits: DecisionLimits | None = None
+) -> Iterator[str]:
+    """Why the published verdict on the targeted categories `names` is what it is."""
+    limits = limits or DecisionLimits()
+    verdict = published(ker, limits)
+    yield f"{', '.join(names)} {sentence(ker)}: {_words(ker, verdict, limits)}."
     if verdict is not Verdict.UNCHANGED and ker.p is not None and ker.p >= _CHANCE:
         yield f"So few changed rows may be chance (exact McNemar p {ker.p:.2f})."
 
 
 def held_out_reasons(
-    names: tuple[str, ...], verdict: Verdict, targeted: Difference, overall: Difference
+    names: tuple[str, ...],
+    verdict: Verdict,
+    targeted: Difference,
+    overall: Difference,
+    limits: DecisionLimits | None = None,
 ) -> Iterator[str]:
     """The held-out rows' own figures and verdict beside that of all rows (honesty rule a)."""
     yield f"Held-out rows, all categories: {sentence(overall)}."
     if targeted.n == 0:
         yield f"No held-out row of {', '.join(names)} has a term."
         return
-    alone = decide(targeted)
+    alone = measured(targeted, limits)
     says = "the same verdict" if alone is verdict else f"by themselves they say {alone.upper()}"
     yield f"Held-out rows, {', '.join(names)}: {sentence(targeted)}, {says}."
 
 
-def _measured(ker: Difference, verdict: Verdict) -> str:
+def _words(ker: Difference, verdict: Verdict, limits: DecisionLimits) -> str:
     if ker.delta is None:
         return "nothing can be said"
     if verdict is Verdict.UNCHANGED:
-        return "no measurable change" + (", the interval includes 0" if ker.ci95 and ker.delta else "")
+        return "no measurable change"
     if verdict is Verdict.WORSE:
         return "worse"
-    return "down at least 20 %" if verdict is Verdict.KEEP else "down less than 20 %"
+    least = f"{limits.keep_relative * 100:g} %"
+    return f"down at least {least}" if verdict is Verdict.KEEP else f"down less than {least}"
 
 
 def sentence(figure: Difference, name: str = "KER") -> str:

@@ -12,42 +12,47 @@ route is fine-tuning. Where the two meet:
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from clinasr_tui.flywheel.findings import (
+    ALL_MISS,
+    MISALIGNED,
+    PRONUNCIATION_GAP,
+    ROBUSTNESS_GAP,
+    Finding,
+    Route,
+    find,
+)
 from clinasr_tui.flywheel.leaderboard import GUESSED, HINTED, GroupFigure
+from clinasr_tui.flywheel.thresholds import Deviation, Thresholds, deviations
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.bases import BaseStanding
     from clinasr_tui.flywheel.leaderboard import Leaderboard
 
+__all__ = [
+    "Criterion",
+    "Finding",
+    "GateResult",
+    "HonestGate",
+    "PriorityFigure",
+    "Route",
+    "Thresholds",
+    "evaluate_gate",
+    "headline_result",
+]
 
-class Route(StrEnum):
-    """Where the way leads."""
-
-    FINETUNE = "finetune"
-    BUILD = "build"
-    HARDEN = "harden"
-    EXPAND = "expand"
+Interval = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """The published thresholds. KER comparisons are strict where the method says so."""
+class PriorityFigure(NamedTuple):
+    """KER of one priority category with the rows that have a term and its 95 % interval, if known."""
 
-    finetune_above: float = 0.3
-    harden_below: float = 0.1
-    min_rows: int = 100
-    min_priority_rows: int = 5
-    good_ker: float = 0.1
-    """Up to here a group of rows is fine: the dictionary-hinted rows, the clean ones."""
-    bad_ker: float = 0.3
-    """Above this it is bad; good beside bad is a gap (published example: 0.05 against 0.41)."""
-    min_gap_rows: int = 5
-    """Rows with a term either side of a gap needs before anything is said of it."""
-    high_wer: float = 0.3
-    """Above this WER no set can have every term right: the manifest is misaligned."""
+    ker: float | None
+    n: int
+    interval: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,13 @@ class Criterion:
     remedy: str = ""
 
 
+class HonestGate(NamedTuple):
+    """What the gate says with the interval of the priority KER: `pass`, `blocked` or `uncertain`, and why."""
+
+    verdict: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class GateResult:
     """The gate's verdict; `passed` only if every criterion holds and the route is fine-tuning."""
@@ -72,6 +84,14 @@ class GateResult:
     criteria: tuple[Criterion, ...]
     base: BaseStanding
     priority: tuple[str, ...]
+    figures: Mapping[str, PriorityFigure]
+    """The priority categories' KER."""
+    findings: tuple[Finding, ...]
+    """Special cases, each with where it leads by itself."""
+    deviations: tuple[Deviation, ...]
+    """Thresholds the workspace sets otherwise than the method."""
+    honest: HonestGate
+    """Beside `verdict`, which takes the KER as exact like the method does."""
 
     @property
     def verdict(self) -> str:
@@ -96,56 +116,108 @@ def evaluate_gate(
     priority: tuple[str, ...] = ("drug",),
     first_eval: bool = True,
     thresholds: Thresholds | None = None,
+    intervals: Mapping[str, Interval | None] | None = None,
+    scored_model: str = "",
 ) -> GateResult:
-    """Apply sections 3 and 4. `preflight_errors` is None when there is no manifest to check."""
+    """Apply sections 3 and 4. `preflight_errors` is None when there is no manifest to check.
+
+    `intervals` holds the 95 % interval of the KER by priority category, where it is known.
+    `scored_model` names the model of the transcripts, if it is known and another one than the base.
+    """
     limits = thresholds or Thresholds()
-    groups = board.by.get("entity_category", {})
-    figures = {name: groups.get(name, GroupFigure(None, 0)) for name in priority}
+    groups, known = board.by.get("entity_category", {}), intervals or {}
+    figures = {
+        name: PriorityFigure(*groups.get(name, GroupFigure(None, 0)), known.get(name)) for name in priority
+    }
+    findings = find(board, priority, limits)
     criteria = (
         _priority_ker(figures, limits),
         _total_rows(board, limits),
         _priority_rows(figures, limits),
-        _pronunciation(board, limits),
-        _plausible(board, limits),
+        _pronunciation(board, findings, limits),
+        _plausible(board, findings, limits),
         _base(base),
         _preflight(preflight_errors),
     )
     held = {criterion.id for criterion in criteria if criterion.passed}
-    route, reasons = _route(board, figures, held, first_eval, limits)
+    route, reasons = _route(figures, findings, held, first_eval, limits)
     if route is Route.FINETUNE and preflight_errors:
         route = Route.BUILD
         reasons.append("Pre-flight found errors: mend the manifest first (build).")
-    if _gap(board, "noise_level", ("clean", "snr_5db"), limits):
-        reasons.append(
-            "Clean rows are fine while snr_5db rows are bad: a robustness gap. Add noise diversity (build)."
-        )
-    if not base.allowed:
-        reasons.append(f"{base.name}: {base.reason} Take {base.substitute} instead.")
-    if preflight_errors is None:
-        reasons.append("There is no manifest to check, so pre-flight cannot be said to be clean.")
+    passed = route is Route.FINETUNE and len(held) == len(criteria)
+    honest = _honest(figures, held, len(criteria), passed, limits)
+    changed = deviations(limits)
+    reasons += _beside(findings, honest, base, scored_model, preflight_errors)
+    reasons += map(str, changed)
     if route is Route.FINETUNE:
         reasons.append(headline_result())
     return GateResult(
-        passed=route is Route.FINETUNE and len(held) == len(criteria),
+        passed=passed,
         route=route,
         reasons=tuple(reasons),
         criteria=criteria,
         base=base,
         priority=tuple(priority),
+        figures=figures,
+        findings=findings,
+        deviations=changed,
+        honest=honest,
     )
 
 
+def _beside(
+    findings: tuple[Finding, ...],
+    honest: HonestGate,
+    base: BaseStanding,
+    scored_model: str,
+    preflight_errors: int | None,
+) -> Iterator[str]:
+    """What is to be known besides the route."""
+    yield from (finding.message for finding in findings if finding.id == ROBUSTNESS_GAP)
+    if honest.verdict == "uncertain":
+        yield honest.why
+    if not base.allowed:
+        yield f"{base.name}: {base.reason} Take {base.substitute} instead."
+    elif scored_model:
+        yield f"The KER is that of {scored_model}, not of {base.name}: score the base before tuning it."
+    if preflight_errors is None:
+        yield "There is no manifest to check, so pre-flight cannot be said to be clean."
+
+
+def _honest(
+    figures: dict[str, PriorityFigure], held: set[str], criteria: int, passed: bool, limits: Thresholds
+) -> HonestGate:
+    """The verdict with the interval of the priority KER, the one criterion that is an estimate."""
+    if len(held - {"priority_ker"}) < criteria - 1:
+        return HonestGate("blocked", "What blocks the gate is no matter of chance.")
+    verdict = "pass" if passed else "blocked"
+    unknown = [name for name, figure in figures.items() if figure.interval is None]
+    if unknown:
+        return HonestGate(verdict, f"No interval is known of the KER of {', '.join(unknown)}.")
+    limit = limits.finetune_above
+    open_ones = {name: one for name, one in figures.items() if one.interval and one.interval[0] <= limit}
+    if passed and open_ones:
+        side = f"is above {limit:g} but its 95 % interval is not"
+    elif not passed and all(one.interval and one.interval[1] > limit for one in figures.values()):
+        side = f"is not above {limit:g} but its 95 % interval reaches there"
+        open_ones = {name: one for name, one in figures.items() if (one.ker or 0.0) <= limit}
+    else:
+        return HonestGate(verdict, f"The 95 % interval stays on the same side of {limit:g}.")
+    told = ", ".join(f"{name} KER {_figure(one)}" for name, one in open_ones.items())
+    return HonestGate("uncertain", f"{told} {side}: more terms would settle it (build).")
+
+
 def _route(
-    board: Leaderboard, figures: dict[str, GroupFigure], held: set[str], first_eval: bool, limits: Thresholds
+    figures: dict[str, PriorityFigure],
+    findings: tuple[Finding, ...],
+    held: set[str],
+    first_eval: bool,
+    limits: Thresholds,
 ) -> tuple[Route, list[str]]:
     """Section 3, special cases first; then what section 4 sends back to build."""
-    if "pronunciation_gap" not in held:
-        return Route.BUILD, [
-            f"{HINTED} rows are good while {GUESSED} rows are bad: a pronunciation-hint gap, not a model "
-            "gap. Go back to build's IPA review; do not fine-tune."
-        ]
-    if "plausible_scores" not in held:
-        return Route.BUILD, [_implausible(board)]
+    for finding in findings:
+        if finding.id in (PRONUNCIATION_GAP, ALL_MISS, MISALIGNED):
+            return finding.route, [finding.message]
     known = {name: figure.ker for name, figure in figures.items() if figure.ker is not None}
     missing = ", ".join(name for name in figures if name not in known) or "a priority category"
     if len(known) < max(len(figures), 1):
@@ -184,29 +256,19 @@ def _advice(ker: float, first_eval: bool, limits: Thresholds) -> tuple[Route, st
     return Route.FINETUNE, f"{band} in a later eval, after growing: tune."
 
 
-def _implausible(board: Leaderboard) -> str:
-    if board.metrics.get("ker") == 1:
-        return (
-            "Every row misses its term: a normalisation mismatch between transcripts, references and terms. "
-            "Look at a few rows before believing it."
-        )
-    return (
-        "Every row has its term and the WER is high all the same: a misaligned manifest, audio and text of "
-        "different rows. Read a few pairs by hand."
-    )
+def _figure(figure: PriorityFigure | GroupFigure) -> str:
+    """`0.978 (n 90)`, with its interval where that is known."""
+    interval = figure.interval if isinstance(figure, PriorityFigure) else None
+    within = "" if interval is None else f"95 % {interval[0]:.2f}–{interval[1]:.2f}, "
+    return f"{'no KER' if figure.ker is None else f'{figure.ker:.3f}'} ({within}n {figure.n})"
 
 
-def _gap(board: Leaderboard, field: str, names: tuple[str, str], limits: Thresholds) -> bool:
-    """True if the first group is good and the second bad, with enough rows in both to say so."""
-    groups = board.by.get(field, {})
-    good, bad = (groups.get(name, GroupFigure(None, 0)) for name in names)
-    if good.ker is None or bad.ker is None or min(good.n, bad.n) < limits.min_gap_rows:
-        return False
-    return good.ker <= limits.good_ker and bad.ker > limits.bad_ker
-
-
-def _figure(figure: GroupFigure) -> str:
-    return f"{'no KER' if figure.ker is None else f'{figure.ker:.3f}'} (n {figure.n})"
+def _threshold(text: str, limits: Thresholds, *names: str) -> str:
+    """A criterion's threshold; the published numbers beside those the workspace sets otherwise."""
+    usual = Thresholds()
+    changed = [name for name in names if getattr(limits, name) != getattr(usual, name)]
+    told = ", ".join(f"{getattr(usual, name):g}" for name in changed)
+    return f"{text} (published {told})" if changed else text
 
 
 def _by_name(parts: dict[str, str]) -> str:
@@ -216,7 +278,7 @@ def _by_name(parts: dict[str, str]) -> str:
     return ", ".join(f"{name} {part}" for name, part in parts.items()) or "no priority category"
 
 
-def _priority_ker(figures: dict[str, GroupFigure], limits: Thresholds) -> Criterion:
+def _priority_ker(figures: dict[str, PriorityFigure], limits: Thresholds) -> Criterion:
     each = " in each" if len(figures) > 1 else ""
     return Criterion(
         id="priority_ker",
@@ -224,7 +286,7 @@ def _priority_ker(figures: dict[str, GroupFigure], limits: Thresholds) -> Criter
         passed=bool(figures)
         and all(figure.ker is not None and figure.ker > limits.finetune_above for figure in figures.values()),
         measured=_by_name({name: _figure(figure) for name, figure in figures.items()}),
-        threshold=f"> {limits.finetune_above:.3f}{each}",
+        threshold=_threshold(f"> {limits.finetune_above:.3f}{each}", limits, "finetune_above"),
         remedy="Below that there is little to gain: expand the terms or make the eval harder (build).",
     )
 
@@ -235,48 +297,46 @@ def _total_rows(board: Leaderboard, limits: Thresholds) -> Criterion:
         title="Rows in total",
         passed=board.rows >= limits.min_rows,
         measured=str(board.rows),
-        threshold=f"≥ {limits.min_rows}",
+        threshold=_threshold(f"≥ {limits.min_rows}", limits, "min_rows"),
         remedy="Grow the manifest (build).",
     )
 
 
-def _priority_rows(figures: dict[str, GroupFigure], limits: Thresholds) -> Criterion:
+def _priority_rows(figures: dict[str, PriorityFigure], limits: Thresholds) -> Criterion:
     each = " in each" if len(figures) > 1 else ""
     return Criterion(
         id="priority_rows",
         title=f"Rows of {', '.join(figures) or 'the priority category'}",
         passed=bool(figures) and all(figure.n >= limits.min_priority_rows for figure in figures.values()),
         measured=_by_name({name: str(figure.n) for name, figure in figures.items()}),
-        threshold=f"≥ {limits.min_priority_rows}{each}",
+        threshold=_threshold(f"≥ {limits.min_priority_rows}{each}", limits, "min_priority_rows"),
         remedy="Add terms of the category (build): with fewer rows no change can be attributed.",
     )
 
 
-def _pronunciation(board: Leaderboard, limits: Thresholds) -> Criterion:
+def _pronunciation(board: Leaderboard, findings: tuple[Finding, ...], limits: Thresholds) -> Criterion:
     groups = board.by.get("ipa_source", {})
     sides = [f"{name} {_figure(groups.get(name, GroupFigure(None, 0)))}" for name in (HINTED, GUESSED)]
     return Criterion(
         id="pronunciation_gap",
         title="No pronunciation gap",
-        passed=not _gap(board, "ipa_source", (HINTED, GUESSED), limits),
+        passed=not any(finding.id == PRONUNCIATION_GAP for finding in findings),
         measured=", ".join(sides),
         threshold=f"not ≤ {limits.good_ker:.3f} beside > {limits.bad_ker:.3f}",
         remedy=f"Review the {GUESSED} terms' pronunciations (build's IPA review), then evaluate again.",
     )
 
 
-def _plausible(board: Leaderboard, limits: Thresholds) -> Criterion:
-    ker, wer = board.metrics.get("ker"), board.metrics.get("wer")
-    all_missed = ker == 1
-    misaligned = ker == 0 and wer is not None and wer > limits.high_wer
-    shown = [
-        f"{name} {'–' if value is None else f'{value:.3f}'}" for name, value in (("KER", ker), ("WER", wer))
+def _plausible(board: Leaderboard, findings: tuple[Finding, ...], limits: Thresholds) -> Criterion:
+    figures = [
+        f"{name.upper()} {'–' if value is None else f'{value:.3f}'}"
+        for name, value in ((name, board.metrics.get(name)) for name in ("ker", "wer"))
     ]
     return Criterion(
         id="plausible_scores",
         title="Scores are plausible",
-        passed=not (all_missed or misaligned),
-        measured=f"{', '.join(shown)} (n {board.ker_rows})",
+        passed=not any(finding.id in (ALL_MISS, MISALIGNED) for finding in findings),
+        measured=f"{', '.join(figures)} (n {board.ker_rows})",
         threshold=f"KER < 1; > 0 if WER > {limits.high_wer:.3f}",
         remedy="Read a few reference and hypothesis pairs by hand before going on.",
     )

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from clinasr_tui.flywheel.comparison import Verdict, compare, compare_leaderboards, to_json
-from clinasr_tui.flywheel.decision import ACTIONS, Difference, decide, difference, stop_tuning
+from clinasr_tui.flywheel.decision import ACTIONS, difference
 from clinasr_tui.flywheel.leaderboard import build_leaderboard
 from clinasr_tui.flywheel.scoring import ScoredSet, score
 from tests.support.scored_rows import by_hit, demo_cycle, demo_held_out, rows, scored
@@ -222,30 +222,6 @@ def test_a_change_by_chance_and_categories_that_got_worse_are_named() -> None:
     assert any(reason.startswith("WER") and "got worse" in reason for reason in worse.reasons)
 
 
-def figure(a: float, b: float, ci95: tuple[float, float] | None = None) -> Difference:
-    return difference(a, b, 100, ci95=ci95)
-
-
-@pytest.mark.parametrize(
-    ("ker", "verdict"),
-    [
-        (figure(0.5, 0.4), Verdict.KEEP),
-        (figure(0.5, 0.4, (-0.2, -0.05)), Verdict.KEEP),
-        (figure(0.3, 0.24), Verdict.KEEP),
-        (figure(0.5, 0.4001), Verdict.GROW),
-        (figure(0.5, 0.2, (-0.6, 0.0)), Verdict.UNCHANGED),
-        (figure(0.5, 0.4951), Verdict.UNCHANGED),
-        (figure(0.5, 0.495), Verdict.GROW),
-        (figure(0.5, 0.505), Verdict.WORSE),
-        (figure(0.0, 0.0), Verdict.UNCHANGED),
-        (figure(0.0, 0.01), Verdict.WORSE),
-        (difference(None, 0.3, 5), Verdict.UNCHANGED),
-    ],
-)
-def test_edges_of_the_table(ker: Difference, verdict: Verdict) -> None:
-    assert decide(ker) is verdict
-
-
 def test_leaderboards_only() -> None:
     found = compare_leaderboards(build_leaderboard(BASE), build_leaderboard(TUNED), priority=("drug", "role"))
     assert found.verdict is Verdict.KEEP
@@ -266,13 +242,3 @@ def test_sets_without_a_common_row() -> None:
     assert any("9 and 8 rows" in reason for reason in found.reasons)
     empty = compare(scored(), scored())
     assert empty.verdict is Verdict.UNCHANGED
-
-
-def test_stop_rule() -> None:
-    assert stop_tuning([-0.8]) is None
-    assert stop_tuning([-0.8, -0.04]) is None
-    assert stop_tuning([-0.03, -0.05]) is None
-    assert stop_tuning([-0.03, None]) is None
-    assert stop_tuning([-0.8, -0.04, 0.02]) == (
-        "Stop tuning: two cycles in a row below 5 % relative improvement (−4 %, then +2 %)."
-    )

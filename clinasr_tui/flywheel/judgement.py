@@ -1,0 +1,194 @@
+"""The published verdict beside the honest one, and what to look at first (method, section 7).
+
+Published: the decision table on all rows, figures taken as exact. Honest: the same table on the rows
+the model never saw, where only what is beyond chance counts, and with what was forgotten elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from clinasr_tui.flywheel import forgetting
+from clinasr_tui.flywheel.decision import ACTIONS, Verdict, measured, percent, sentence
+from clinasr_tui.flywheel.findings import PRONUNCIATION_GAP, pronunciation_gap, shown
+from clinasr_tui.flywheel.leaderboard import GUESSED, HINTED, GroupFigure
+from clinasr_tui.flywheel.thresholds import DecisionLimits, Deviation, Thresholds, deviations
+
+if TYPE_CHECKING:
+    from clinasr_tui.flywheel.comparison import Comparison
+    from clinasr_tui.flywheel.decision import Difference
+    from clinasr_tui.flywheel.forgetting import GeneralChange
+
+BY_CATEGORY = "by_category"
+ALREADY_KNOWN = "already_known"
+IPA_SOURCE = "ipa_source"
+_FORGOTTEN = (
+    "It has forgotten general speech: mix such rows into the training manifest (build) and tune again from "
+    "the base; deploy this one only where nothing else is spoken."
+)
+_NO_GAIN = (Verdict.GROW, Verdict.UNCHANGED)
+
+
+class Opinion(NamedTuple):
+    """A verdict and what to do next."""
+
+    verdict: Verdict
+    action: str
+
+
+class Diagnostic(NamedTuple):
+    """Something to look at before the next round, by its id, with what it shows here."""
+
+    id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Both opinions, one sentence why the honest one is what it is, and what goes with them."""
+
+    published: Opinion
+    honest: Opinion
+    why: str
+    diagnostics: tuple[Diagnostic, ...]
+    """What to look at first, in this order; empty where the model is kept or worse."""
+    general: GeneralChange | None
+    stop: tuple[str, ...]
+    """Why tuning should stop; empty while it need not."""
+    deviations: tuple[Deviation, ...]
+
+    @property
+    def differs(self) -> bool:
+        """True if the honest verdict is another one."""
+        return self.honest.verdict is not self.published.verdict
+
+    @property
+    def route(self) -> str:
+        """`deploy` if the model is kept, else `build`: by the published table."""
+        return "deploy" if self.published.verdict is Verdict.KEEP else "build"
+
+    @property
+    def beside(self) -> str:
+        """The honest verdict in one sentence, the published one named where it is another."""
+        other = f", not {self.published.verdict.upper()}" if self.differs else " too"
+        return f"Honest verdict {self.honest.verdict.upper()}{other}: {self.why}"
+
+
+def judge(
+    comparison: Comparison,
+    *,
+    general: GeneralChange | None = None,
+    stop: tuple[str, ...] = (),
+    limits: DecisionLimits | None = None,
+    thresholds: Thresholds | None = None,
+) -> Judgement:
+    """Weigh a comparison made with the same `limits`."""
+    limits, thresholds = limits or DecisionLimits(), thresholds or Thresholds()
+    honest, why = _honest(comparison, general, limits)
+    return Judgement(
+        published=Opinion(comparison.verdict, comparison.action),
+        honest=honest,
+        why=why,
+        diagnostics=tuple(_diagnostics(comparison, honest.verdict, thresholds)),
+        general=general,
+        stop=stop,
+        deviations=deviations(limits),
+    )
+
+
+def reasons(judgement: Judgement) -> Iterator[str]:
+    """What a judgement adds to the comparison's own reasons, the honest verdict first."""
+    yield judgement.beside
+    if judgement.general is not None and not judgement.general.forgotten:
+        yield judgement.general.sentence
+    yield from judgement.stop
+    if judgement.diagnostics:
+        yield "Look first: " + " ".join(diagnostic.message for diagnostic in judgement.diagnostics)
+    yield from map(str, judgement.deviations)
+
+
+def to_json(judgement: Judgement) -> dict[str, Any]:
+    """The keys a judgement adds to the `compare` command."""
+    published, honest = judgement.published, judgement.honest
+    return {
+        "route": judgement.route,
+        "published": {"verdict": str(published.verdict), "action": published.action},
+        "honest": {
+            "verdict": str(honest.verdict),
+            "action": honest.action,
+            "why": judgement.why,
+            "differs": judgement.differs,
+        },
+        "general": forgetting.to_json(judgement.general) if judgement.general else None,
+        "diagnostics": [diagnostic._asdict() for diagnostic in judgement.diagnostics],
+        "stop": list(judgement.stop),
+        "deviations": [deviation._asdict() for deviation in judgement.deviations],
+    }
+
+
+def _honest(
+    comparison: Comparison, general: GeneralChange | None, limits: DecisionLimits
+) -> tuple[Opinion, str]:
+    if general is not None and general.forgotten:
+        return Opinion(Verdict.WORSE, _FORGOTTEN), general.sentence
+    held_out = comparison.targeted_held_out
+    names = ", ".join(comparison.names)
+    if held_out is not None and held_out.n:
+        verdict = measured(held_out, limits)
+        told = f"{names} on the held-out rows: {sentence(held_out)}{_chance(held_out, verdict)}."
+        return Opinion(verdict, ACTIONS[verdict]), told
+    targeted = comparison.targeted
+    if targeted is None:
+        return Opinion(comparison.verdict, comparison.action), "Nothing was compared."
+    verdict = measured(targeted, limits)
+    if targeted.ci95 is None and targeted.p is None:
+        told = "Neither an interval nor held-out rows can be had without paired rows."
+    else:
+        told = (
+            f"{names} {sentence(targeted)}{_chance(targeted, verdict)}; no held-out row tells what is memory "
+            "of the training rows."
+        )
+    return Opinion(verdict, ACTIONS[verdict]), told
+
+
+def _chance(ker: Difference, verdict: Verdict) -> str:
+    """Why a difference in the figures is no measurable change."""
+    if verdict is not Verdict.UNCHANGED or not ker.delta:
+        return ""
+    if ker.ci95 is not None and ker.ci95[0] <= 0 <= ker.ci95[1]:
+        return ", no measurable change: the interval includes 0"
+    return f", no measurable change: so few changed rows may be chance (exact McNemar p {ker.p or 0:.2f})"
+
+
+def _diagnostics(comparison: Comparison, honest: Verdict, limits: Thresholds) -> Iterator[Diagnostic]:
+    """Where little or nothing moved: which categories did, which were known before, whether hints lack."""
+    if comparison.verdict not in _NO_GAIN and honest not in _NO_GAIN:
+        return
+    categories = comparison.every.by.get("entity_category", {})
+    if categories:
+        moves = ", ".join(
+            f"{name or '(none)'} {percent(figure.relative)} (n {figure.n})"
+            for name, figure in categories.items()
+        )
+        yield Diagnostic(BY_CATEGORY, f"KER by category: {moves}.")
+    known = [
+        f"{name} (KER {figure.a:.3f})"
+        for name, figure in categories.items()
+        if figure.a is not None and figure.a < limits.harden_below
+    ]
+    if known:
+        yield Diagnostic(ALREADY_KNOWN, f"Known before tuning, nothing to gain: {', '.join(known)}.")
+    sources = _after(comparison.every.by.get("ipa_source", {}))
+    gap = pronunciation_gap(sources, limits)
+    if gap is not None:
+        yield Diagnostic(PRONUNCIATION_GAP, gap.message)
+    elif {HINTED, GUESSED} <= sources.keys():
+        told = ", ".join(f"{name} ({shown(sources[name])})" for name in (HINTED, GUESSED))
+        yield Diagnostic(IPA_SOURCE, f"KER by ipa_source: {told}: no pronunciation gap.")
+
+
+def _after(groups: Mapping[str, Difference]) -> dict[str, GroupFigure]:
+    """The later side's KER by group."""
+    return {name: GroupFigure(figure.b, figure.n) for name, figure in groups.items()}
