@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from clinasr_tui.commands.open import require_terminal
+from clinasr_tui.commands.output import note
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,4 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from clinasr_tui.demo import launch
 
     with launch(args.dir, args.speed) as box:
+        note(f"the demo's box is up; its host key is {box.fingerprint} (the app will ask about it)")
+        if box.started_over:
+            note(f"{box.workspace}: this demo was played before; it starts over")
         return run_app(box.workspace)
