@@ -38,7 +38,7 @@ def test_demo_from_start_to_decision(tmp_path, columns, rows):
         terminal.wait_for("finished", seconds=60)
 
         terminal.press("7")
-        decided = terminal.wait_for("KEEP", seconds=30)
+        decided = terminal.wait_for("Keep the model", seconds=30)
         for figure in (".876", ".144", ".820", ".280"):
             assert figure in decided
         terminal.press("q")
