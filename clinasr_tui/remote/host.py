@@ -10,6 +10,9 @@ from typing import Protocol, Self
 
 from clinasr_tui.errors import RemoteError
 
+STDERR_KEPT = 64 * 1024
+"""Bytes kept of a command's standard error, its end."""
+
 
 class UnreachableError(RemoteError):
     """No contact now; trying again later may help."""
@@ -61,14 +64,3 @@ class Host(Protocol):
     async def start(self, argv: Sequence[str]) -> Process:
         """Start a command given as an argument list (quoted once, here)."""
         ...
-
-
-def open_host(name: str | None, ssh: SshSettings) -> Host:
-    """The host of that name, not yet connected; None is this machine."""
-    if name is None:
-        from clinasr_tui.remote.local import LocalHost
-
-        return LocalHost()
-    from clinasr_tui.remote.ssh import SshHost
-
-    return SshHost(name, ssh)

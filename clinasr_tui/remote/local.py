@@ -10,9 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from clinasr_tui.errors import RemoteError
-from clinasr_tui.remote.host import UnreachableError
+from clinasr_tui.remote.host import STDERR_KEPT, UnreachableError
 
-STDERR_KEPT = 64 * 1024
 _GRACE = 2.0  # seconds for a command to end after its standard input has
 
 

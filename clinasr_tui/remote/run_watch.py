@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from clinasr_tui.remote.contact import Inbox, RunContact, feed, placed
-from clinasr_tui.remote.host import SshSettings, UnreachableError, open_host
+from clinasr_tui.remote.host import SshSettings, UnreachableError
+from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.remote.mirror import Mirror
 from clinasr_tui.training.run_reader import RunReader
 from clinasr_tui.training.snapshot import Phase

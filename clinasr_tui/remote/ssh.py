@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import asyncssh
 
 from clinasr_tui.errors import InputError, RemoteError
-from clinasr_tui.remote.local import STDERR_KEPT
+from clinasr_tui.remote.host import STDERR_KEPT
 from clinasr_tui.remote.ssh_errors import connection_error, contact_lost, denied_error, host_key_error
 from clinasr_tui.remote.trust import SSH_PORT, entry_name, keys_of, known_hosts_path, read_known_hosts
 from clinasr_tui.text import visible
