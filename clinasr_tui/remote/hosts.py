@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from clinasr_tui.remote.host import Host, SshSettings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clinasr_tui.remote.host import Host, SshSettings
 
 
 def open_host(name: str | None, ssh: SshSettings) -> Host:
