@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TypeVar
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.files import open_input
+from clinasr_tui.flywheel.thresholds import DecisionLimits, SplitRule, Thresholds
 from clinasr_tui.flywheel.vocabulary import ENTITY_CATEGORIES
 from clinasr_tui.text import visible
 
 SETTINGS_FILE = "clinasr.toml"
-_KNOWN_KEYS = {"name": None, "gate": {"priority", "base"}, "ssh": {"config", "known_hosts"}}
+Numbers = TypeVar("Numbers", Thresholds, DecisionLimits, SplitRule)
+
+
+def _names(kind: type[Thresholds | DecisionLimits | SplitRule]) -> set[str]:
+    return {one.name for one in fields(kind)}
+
+
+_KNOWN_KEYS = {
+    "name": None,
+    "gate": {"priority", "base", *_names(Thresholds)},
+    "decision": _names(DecisionLimits),
+    "split": _names(SplitRule),
+    "ssh": {"config", "known_hosts"},
+}
+# Numbers that are no share from 0 to 1, with the least and the greatest value that means something.
+_RANGES = {"high_wer": (0.0, 10.0), "seed": (-(2**63), 2**63 - 1)}
+_MOST = 10**9
+_ORDERED = {
+    "gate": (("harden_below", "finetune_above"), ("good_ker", "bad_ker")),
+    "decision": (("unchanged_relative", "keep_relative"),),
+    "split": (),
+}
 _REMEDY = "Correct it, or remove the key for its default"
 
 
@@ -28,6 +53,9 @@ class Settings:
     """Our own known-hosts file; None means the one in the operator's state folder."""
     name: str = ""
     """The workspace's name; "" means its folder's."""
+    gate: Thresholds = field(default_factory=Thresholds)
+    decision: DecisionLimits = field(default_factory=DecisionLimits)
+    split: SplitRule = field(default_factory=SplitRule)
     warnings: tuple[str, ...] = ()
     """Keys that mean nothing here, one line each."""
 
@@ -64,6 +92,9 @@ def _settings(table: dict[str, object], path: Path) -> Settings:
         ssh_config=_file(ssh, "config", path),
         known_hosts=_file(ssh, "known_hosts", path),
         name=_text(table, "name", "name", path),
+        gate=_numbers(gate, "gate", Thresholds, path),
+        decision=_numbers(_section(table, "decision", path), "decision", DecisionLimits, path),
+        split=_numbers(_section(table, "split", path), "split", SplitRule, path),
         warnings=tuple(
             f"{path}: {visible(key)} means nothing here and is ignored" for key in _unknown_keys(table)
         ),
@@ -110,6 +141,33 @@ def _priority(gate: dict[str, object], path: Path) -> tuple[str, ...]:
             remedy=f"Known are {', '.join(ENTITY_CATEGORIES)}",
         )
     return tuple(dict.fromkeys(value))
+
+
+def _numbers(section: Mapping[str, object], title: str, kind: type[Numbers], path: Path) -> Numbers:
+    """The section's numbers, those it leaves out as published. Raises InputError naming file and key."""
+    usual = kind()
+    given: dict[str, float] = {}
+    for name in (one.name for one in fields(kind)):
+        if name in section:
+            whole = isinstance(getattr(usual, name), int)
+            given[name] = _number(section[name], f"[{title}] {name}", path, whole=whole)
+    numbers = kind(**given)  # type: ignore[arg-type]
+    for low, high in _ORDERED[title]:
+        if getattr(numbers, low) > getattr(numbers, high):
+            what = f"[{title}] {low} {getattr(numbers, low):g} is above {high} {getattr(numbers, high):g}"
+            raise InputError(what, where=str(path), remedy=_REMEDY)
+    return numbers
+
+
+def _number(value: object, label: str, path: Path, *, whole: bool) -> float:
+    least, most = _RANGES.get(label.split()[1], (1, _MOST) if whole else (0.0, 1.0))
+    kind = "whole number" if whole else "number"
+    right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if isinstance(value, int | float) and right and math.isfinite(value) and least <= value <= most:
+        return value
+    wanted = f"a {kind} from {least:g} to {most:g}" if most < _MOST else f"a {kind} of at least {least:g}"
+    given = visible(str(value))[:40]
+    raise InputError(f"{label} is {given}, not {wanted}", where=str(path), remedy=_REMEDY)
 
 
 def _unknown_keys(table: dict[str, object]) -> list[str]:

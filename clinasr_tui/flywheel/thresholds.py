@@ -1,8 +1,8 @@
 """The method's numbers: what a workspace may set otherwise, and how a deviation is said.
 
 `Thresholds` are those of the gate (method, sections 3 and 4), `DecisionLimits` those of the decision
-after a re-evaluation (section 7). A verdict reached with other numbers than the published ones always
-says so.
+after a re-evaluation (section 7), `SplitRule` those of the split (section 5). What is reached with other
+numbers than the published ones always says so.
 """
 
 from __future__ import annotations
@@ -46,6 +46,14 @@ class DecisionLimits:
     """From this rise of the WER of general speech on (beyond chance) the model has forgotten."""
 
 
+@dataclass(frozen=True, slots=True)
+class SplitRule:
+    """How a manifest is split (method, section 5)."""
+
+    val_fraction: float = 0.2
+    seed: int = 42
+
+
 class Deviation(NamedTuple):
     """A number set otherwise than the method has it: `[section] key` in clinasr.toml."""
 
@@ -70,9 +78,12 @@ _OWN_READING = {
 }
 
 
-def deviations(limits: Thresholds | DecisionLimits) -> tuple[Deviation, ...]:
+_SECTIONS: dict[type, str] = {Thresholds: "gate", DecisionLimits: "decision", SplitRule: "split"}
+
+
+def deviations(limits: Thresholds | DecisionLimits | SplitRule) -> tuple[Deviation, ...]:
     """Every number that is not the method's, in the order of the fields."""
-    section = "gate" if isinstance(limits, Thresholds) else "decision"
+    section = _SECTIONS[type(limits)]
     usual = type(limits)()
     return tuple(
         Deviation(f"[{section}] {name}", value, default, name not in _OWN_READING)

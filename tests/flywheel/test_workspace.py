@@ -10,6 +10,7 @@ import pytest
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.settings import Settings, read_settings
+from clinasr_tui.flywheel.thresholds import DecisionLimits, SplitRule, Thresholds
 from clinasr_tui.flywheel.workspace import RunRef, open_cycle, open_workspace
 
 
@@ -214,3 +215,48 @@ def test_unusable_settings_are_one_line(tmp_path: Path, content: str, says: str)
 def test_settings_alone_make_an_empty_workspace(tmp_path: Path) -> None:
     put(tmp_path / "clinasr.toml")
     assert open_workspace(tmp_path).cycles == ()
+
+
+def test_other_numbers_than_the_published_ones(tmp_path: Path) -> None:
+    assert (read_settings(tmp_path).gate, read_settings(tmp_path).split.val_fraction) == (Thresholds(), 0.2)
+    put(
+        tmp_path / "clinasr.toml",
+        "[gate]\nfinetune_above = 0.2\nmin_rows = 50\nhigh_wer = 1.5\n"
+        "[decision]\nkeep_relative = 0.3\nstop_cycles = 3\n[split]\nval_fraction = 0.1\nseed = -7\n",
+    )
+    settings = read_settings(tmp_path)
+    assert settings.gate == Thresholds(finetune_above=0.2, min_rows=50, high_wer=1.5)
+    assert settings.decision == DecisionLimits(keep_relative=0.3, stop_cycles=3)
+    assert settings.split == SplitRule(val_fraction=0.1, seed=-7)
+    assert settings.warnings == ()
+    assert hash(settings) == hash(read_settings(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[gate]\nfinetune_above = 3", "[gate] finetune_above is 3, not a number from 0 to 1"),
+        ("[gate]\nfinetune_above = nan", "[gate] finetune_above is nan, not a number from 0 to 1"),
+        ('[gate]\nfinetune_above = "0.2"', "[gate] finetune_above is 0.2, not a number from 0 to 1"),
+        ("[gate]\nfinetune_above = true", "[gate] finetune_above is True, not a number from 0 to 1"),
+        ("[gate]\nmin_rows = 0", "[gate] min_rows is 0, not a whole number of at least 1"),
+        ("[gate]\nmin_rows = 99.5", "[gate] min_rows is 99.5, not a whole number of at least 1"),
+        ("[gate]\nfinetune_above = 0.05", "[gate] harden_below 0.1 is above finetune_above 0.05"),
+        ("[gate]\ngood_ker = 0.4", "[gate] good_ker 0.4 is above bad_ker 0.3"),
+        ("[decision]\nkeep_relative = -0.2", "[decision] keep_relative is -0.2, not a number from 0 to 1"),
+        (
+            "[decision]\nstop_cycles = 1e3",
+            "[decision] stop_cycles is 1000.0, not a whole number of at least 1",
+        ),
+        ("[decision]\nunchanged_relative = 0.5", "unchanged_relative 0.5 is above keep_relative 0.2"),
+        ("[split]\nval_fraction = [1]", "[split] val_fraction is [1], not a number from 0 to 1"),
+        ("decision = 1", "decision is no section"),
+    ],
+)
+def test_an_unusable_number_names_file_and_key(tmp_path: Path, content: str, says: str) -> None:
+    path = put(tmp_path / "clinasr.toml", content)
+    with pytest.raises(InputError) as caught:
+        read_settings(tmp_path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
