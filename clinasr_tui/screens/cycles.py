@@ -149,7 +149,9 @@ class CyclesScreen(CockpitScreen):
             below = _below(row, wide=wide)
             if below is not None:
                 lines.append(below)
-        self.query_one("#cycles", LineList).show(lines or [note("No cycle yet: build one (stage build).")])
+        lines = lines or [note("No cycle yet: build one (stage build).")]
+        self.query_one("#cycles", LineList).show(lines)
+        self.query_one("#cycles-panel").styles.height = min(len(lines) + 3, max(5, self.size.height * 2 // 5))
         self._draw_steps()
         self._draw_groups()
 

@@ -210,7 +210,14 @@ class RowsScreen(CockpitScreen):
         self.query_one("#rows", LineList).show(
             [self._line(place, row) for place, row in enumerate(line.rows)]
         )
+        self._fit()
         self._draw_row()
+
+    def _fit(self) -> None:
+        """The rows take what they need, at most two fifths of the screen."""
+        self.query_one("#rows-panel").styles.height = min(
+            len(self._term.rows) + 3, max(5, self.size.height * 2 // 5)
+        )
 
     def _columns(self) -> tuple[Column, ...]:
         held = (Column("", 8),) if any(row.held_out is not None for row in self._drill.rows) else ()
@@ -243,6 +250,7 @@ class RowsScreen(CockpitScreen):
     def on_resize(self) -> None:
         """Lines wrap to the width."""
         self.query_one(ColumnHead).show(self._columns())
+        self._fit()
         self._draw_row()
 
     def _draw_row(self) -> None:

@@ -190,4 +190,8 @@ def _groups(board: Leaderboard) -> list[Line]:
 
 def _terms(board: Leaderboard) -> list[Line]:
     width = label_width([visible(figure.term) for figure in board.terms])
-    return [ker_line(figure.term, figure.term, figure.ker, figure.n, names=width) for figure in board.terms]
+    digits = max((len(str(figure.n)) for figure in board.terms), default=1)
+    return [
+        ker_line(figure.term, figure.term, figure.ker, figure.n, names=width, digits=digits)
+        for figure in board.terms
+    ]

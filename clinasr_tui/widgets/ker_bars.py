@@ -22,7 +22,7 @@ from clinasr_tui.widgets.figures import (
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.comparison import Slice
 
-MIN_BAR = 6
+MIN_BAR = 4
 
 
 def label_width(names: list[str], *, most: int = 28) -> int:
@@ -30,13 +30,11 @@ def label_width(names: list[str], *, most: int = 28) -> int:
     return min(max((Content(name or "(none)").cell_length for name in names), default=4), most)
 
 
-def ker_line(key: str, name: str, ker: float | None, n: int, *, names: int, suffix: str = "") -> Line:
-    """`drug  ██████████▊··  .978  n 90`; the bar takes what room is left."""
+def ker_line(key: str, name: str, ker: float | None, n: int, *, names: int, digits: int = 4) -> Line:
+    """`drug  ━━━━━━━━━╸╌╌  .978  n 90`; the bar takes what room is left, `digits` cells are for n."""
 
     def draw(width: int) -> Content:
-        right = Content.assemble(
-            "  ", (score_text(ker), "bold"), (f"  n {n:<4}", "$quiet"), (suffix, "$quiet")
-        )
+        right = Content.assemble("  ", (f"{score_text(ker):>5}", "bold"), (f"  n {n:<{digits}}", "$quiet"))
         names_cells = min(names, max(6, width - right.cell_length - 1 - MIN_BAR))
         room = width - names_cells - 1 - right.cell_length
         return Content.assemble(label(name, names_cells), " ", bar(ker, room), right)
@@ -55,7 +53,7 @@ def dumbbell_line(
     relative: float | None,
     star: bool = False,
 ) -> Line:
-    """`drug ★ .978 ·●────○· .111  −89 %  n 90`."""
+    """`drug ★ .978 ·○────●· .111  −89 %  n 90`."""
 
     def draw(width: int) -> Content:
         change = None if a is None or b is None else b - a

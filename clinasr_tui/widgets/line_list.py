@@ -77,6 +77,11 @@ class LineList(ScrollView, can_focus=True):
         """Key of the line under the cursor; "" without one."""
         return self._lines[self._cursor].key if 0 <= self._cursor < len(self._lines) else ""
 
+    @property
+    def lines(self) -> Sequence[Line]:
+        """All lines, headings included."""
+        return self._lines
+
     def __len__(self) -> int:
         return len(self._lines)
 
@@ -146,7 +151,8 @@ class LineList(ScrollView, can_focus=True):
         top = 0 if self._cursor == first else self._cursor
         if self._cursor > 0 and not self._lines[self._cursor - 1].key and self._cursor != first:
             top -= 1
-        region = Region(0, top, self.size.width, self._cursor - top + 1)
+        bottom = self._cursor if self._next(self._cursor, 1) >= 0 else len(self._lines) - 1
+        region = Region(0, top, self.size.width, bottom - top + 1)
         self.scroll_to_region(region, animate=False, force=True, x_axis=False)
 
     def action_move(self, step: int) -> None:

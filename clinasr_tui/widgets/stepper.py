@@ -31,9 +31,8 @@ class Stepper(LineList):
     def show_steps(self, steps: Sequence[Step], goal: str) -> None:
         """Show the steps' state."""
         first = next((step.id for step in steps if step.state not in ("done", "none")), "")
-        new = not len(self)
         self.show([_line(step, is_goal=step.id == goal, loud=step.id == first) for step in steps])
-        if new:
+        if goal and not self.has_focus:
             self.move_to(goal)
 
 
