@@ -1,0 +1,51 @@
+"""Take the README's pictures from the real app on the bundled cycle: `python docs/make_images.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from clinasr_tui.app import ClinasrApp
+from clinasr_tui.flywheel.workspace import open_workspace
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "clinasr_tui" / "demo" / "data"
+IMAGES = ROOT / "docs" / "images"
+# A picture in a README fetches nothing: the reader's own monospace font does.
+FONT_FACE = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
+PICTURES = {"watch": "5", "compare": "7"}
+
+
+def workspace(folder: Path) -> Path:
+    """Both cycles, and the recorded run as a run of this machine."""
+    root = folder / "espeak-demo"
+    for cycle in ("cycle1", "cycle2"):
+        shutil.copytree(DATA / cycle, root / cycle, ignore=shutil.ignore_patterns("audio"))
+    (root / "cycle1" / "audio").symlink_to(DATA / "cycle1" / "audio")
+    run = root / "cycle1" / "models" / "sft3"
+    run.mkdir(parents=True)
+    info = {"run": "sft3", "host": None, "run_dir": str(DATA / "recording")}
+    (run / "training_run_info.json").write_text(json.dumps(info))
+    return root
+
+
+async def main() -> None:
+    """Open each screen, wait until it stands still, save it."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        app = ClinasrApp(open_workspace(workspace(Path(folder))))
+        async with app.run_test(size=(120, 36)) as pilot:
+            for name, key in PICTURES.items():
+                await pilot.press(key)
+                await asyncio.sleep(5)
+                await pilot.pause()
+                picture = app.export_screenshot(title="clinasr-tui")
+                (IMAGES / f"{name}.svg").write_text(FONT_FACE.sub("", picture))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
