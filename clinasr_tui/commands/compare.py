@@ -17,11 +17,19 @@ from clinasr_tui.commands.output import (
     print_lines,
     table,
 )
-from clinasr_tui.commands.sources import load_source, settings_of, workspace_of
-from clinasr_tui.errors import ExitCode
+from clinasr_tui.commands.sources import Source, load_cycle, load_source, place_of, settings_of
+from clinasr_tui.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from clinasr_tui.flywheel.comparison import Comparison, Difference, Slice
+    from clinasr_tui.flywheel.forgetting import GeneralChange
+    from clinasr_tui.flywheel.leaderboard import Leaderboard
+    from clinasr_tui.flywheel.scoring import ScoredSet
+    from clinasr_tui.flywheel.workspace import Cycle, Settings, Workspace
+
+_HEAD = ["", "A", "B", "Δ", "rel.", "95 % of Δ", "p", "n"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--held-out", type=Path, metavar="FILE", help="validation manifest (default: the workspace's split)"
     )
+    parser.add_argument(
+        "--general",
+        type=Path,
+        nargs=2,
+        metavar=("A", "B"),
+        help="transcripts of a general set by both models, to measure forgetting "
+        "(default: general_hyps.jsonl of both cycles)",
+    )
     add_priority(parser)
     add_json(parser)
 
@@ -40,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare and print; exit code 0 whatever the verdict."""
     from clinasr_tui.flywheel.comparison import to_json
+    from clinasr_tui.flywheel.judgement import to_json as judgement_json
     from clinasr_tui.flywheel.review import comparison_of
 
     a, b = load_source(args.a), load_source(args.b)
@@ -48,9 +65,17 @@ def run(args: argparse.Namespace) -> int:
         settings = replace(settings, priority=args.priority)
     if a.scored is None or b.scored is None:
         note("only a leaderboard is known of one side: no row by row comparison, no intervals")
-    result = comparison_of(a.scored or a.board, b.scored or b.board, _held_out(args), settings)
+    result = comparison_of(
+        a.scored or a.board,
+        b.scored or b.board,
+        _held_out(args),
+        settings,
+        general=_general(args, a.cycle, b.cycle, settings),
+        stop=_stop(args, a, b, settings),
+    )
     if args.json:
-        print_json("compare", {"a": str(args.a), "b": str(args.b), **to_json(result)})
+        weighed = judgement_json(result.judgement) if result.judgement else {}
+        print_json("compare", {"a": str(args.a), "b": str(args.b), **to_json(result), **weighed})
     else:
         print_lines(_story(result, f"{args.a} → {args.b}"))
     return ExitCode.OK
@@ -61,22 +86,73 @@ def _held_out(args: argparse.Namespace) -> frozenset[tuple[str, str]] | None:
 
     if args.held_out is not None:
         return frozenset((row.audio_filepath, row.term) for row in read_manifest(args.held_out))
-    workspace = workspace_of(args.b)
-    if workspace is None:
+    place = place_of(args.b)
+    return place.workspace.held_out(place.cycle.number) if place else None
+
+
+def _general(
+    args: argparse.Namespace, a: Cycle | None, b: Cycle | None, settings: Settings
+) -> GeneralChange | None:
+    from clinasr_tui.flywheel.review import general_between, general_of
+
+    if args.general is not None:
+        return general_between(args.general[0], args.general[1], settings)
+    if a is None or b is None:
         return None
-    folder = (args.b if args.b.is_dir() else args.b.parent).resolve()
-    number = next((c.number for c in workspace.cycles if c.folder.resolve() == folder), None)
-    return None if number is None else workspace.held_out(number)
+    found, problem = general_of(a, b, settings)
+    if problem:
+        note(f"warning: {problem}")
+    return found
+
+
+def _stop(args: argparse.Namespace, a: Source, b: Source, settings: Settings) -> tuple[str, ...]:
+    """What the workspace's other cycles and the run of B say about tuning on."""
+    from clinasr_tui.flywheel.review import stop_of
+    from clinasr_tui.training.tuning_facts import tuning_facts
+
+    place = place_of(args.b)
+    if place is None:
+        return ()
+    workspace = replace(place.workspace, settings=settings)
+    number = place.cycle.number
+    known = {number: b}
+    before = place_of(args.a)
+    if before is not None and before.workspace.root == workspace.root:
+        known.setdefault(before.cycle.number, a)
+    run = workspace.run_of(number)
+    return stop_of(workspace, _newest_first(workspace, number, known), tuning_facts(run) if run else None)
+
+
+def _newest_first(
+    workspace: Workspace, number: int, known: dict[int, Source]
+) -> Iterator[tuple[Cycle, ScoredSet | Leaderboard]]:
+    """Cycle `number` and the ones before it, read when asked for, back to the first that cannot be."""
+    for cycle in reversed(workspace.cycles):
+        if cycle.number > number or not (cycle.hypotheses or cycle.leaderboard or cycle.number in known):
+            continue
+        try:
+            source = known.get(cycle.number) or load_cycle(cycle)
+        except InputError as error:
+            note(f"warning: the cycles before are not looked at: {error}")
+            return
+        yield cycle, source.scored or source.board
 
 
 def _story(result: Comparison, title: str) -> list[str]:
     lines = [title, f"{result.verdict.upper()}: {result.action}"]
+    judgement = result.judgement
+    if judgement is not None and judgement.differs:
+        lines.append(f"honest: {judgement.honest.verdict.upper()}: {judgement.honest.action}")
     lines += [f"- {reason}" for reason in result.reasons]
     lines += _slice_lines("all rows", result.every)
     if result.held_out is not None:
         lines += _slice_lines("held-out rows", result.held_out)
     if result.trained is not None:
         lines += _slice_lines("trained rows", result.trained)
+    if judgement is not None and judgement.general is not None:
+        general = judgement.general
+        rows = [_HEAD, _cells("WER", general.wer), _cells("CER", general.cer)]
+        lines += ["", f"general speech ({general.rows})", *table(rows)]
     if result.pairs:
         lines += [
             "",
@@ -89,7 +165,7 @@ def _story(result: Comparison, title: str) -> list[str]:
 
 
 def _slice_lines(title: str, part: Slice) -> list[str]:
-    rows = [["", "A", "B", "Δ", "rel.", "95 % of Δ", "p", "n"]]
+    rows = [_HEAD]
     rows += [_cells(name.upper(), difference) for name, difference in part.headline.items()]
     for name, difference in part.by.get("entity_category", {}).items():
         rows.append(_cells(f"KER {name or '(none)'}", difference))

@@ -13,7 +13,7 @@ from clinasr_tui.errors import ExitCode
 from clinasr_tui.flywheel.workspace import open_cycle
 
 if TYPE_CHECKING:
-    from clinasr_tui.flywheel.gate import GateResult
+    from clinasr_tui.flywheel.gate import GateResult, PriorityFigure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
         errors = check_manifest(cycle.manifest, check_audio=not args.no_audio).errors
     overrides = {"priority": args.priority, "base": args.base}
     settings = replace(settings, **{key: value for key, value in overrides.items() if value})
-    result = gate_of(cycle, load_cycle(cycle).board, errors, settings, first_eval=args.first)
+    source = load_cycle(cycle)
+    result = gate_of(cycle, source.board, errors, settings, first_eval=args.first, scored=source.scored)
     if args.json:
         print_json("gate", _document(result))
     else:
@@ -63,6 +64,13 @@ def _document(result: GateResult) -> dict[str, object]:
             for criterion in result.criteria
         ],
         "priority": list(result.priority),
+        "figures": {name: _figure(figure) for name, figure in result.figures.items()},
+        "findings": [
+            {"id": finding.id, "route": str(finding.route), "message": finding.message}
+            for finding in result.findings
+        ],
+        "honest": result.honest._asdict(),
+        "deviations": [deviation._asdict() for deviation in result.deviations],
         "base": {
             "name": result.base.name,
             "standing": str(result.base.standing),
@@ -72,12 +80,18 @@ def _document(result: GateResult) -> dict[str, object]:
     }
 
 
+def _figure(figure: PriorityFigure) -> dict[str, object]:
+    return {"ker": figure.ker, "n": figure.n, "ci95": figure.interval}
+
+
 def _story(result: GateResult) -> list[str]:
     lines = [f"gate: {result.verdict.upper()}, route: {result.route}"]
     rows = [
         ["✔" if criterion.passed else "✖", criterion.title, criterion.measured, criterion.threshold]
         for criterion in result.criteria
     ]
+    if result.honest.verdict != result.verdict:
+        lines.append(f"honest: {result.honest.verdict.upper()}: {result.honest.why}")
     lines += table(rows, left=4)
     lines += [f"    {c.title}: {c.remedy}" for c in result.criteria if not c.passed and c.remedy]
     lines += [f"- {reason}" for reason in result.reasons]

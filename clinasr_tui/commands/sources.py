@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.settings import SETTINGS_FILE
@@ -13,6 +14,9 @@ from clinasr_tui.flywheel.workspace import Cycle, Settings, Workspace, open_cycl
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.leaderboard import Leaderboard
     from clinasr_tui.flywheel.scoring import ScoredSet
+
+_FORMS = "Name a cycle folder, a file of transcripts (.json, .jsonl) or a leaderboard (.md)"
+_OTHER_FILES = (".csv", ".nemo", ".wav", ".flac", ".zip", ".gz", ".toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +30,38 @@ class Source:
 
 
 def load_source(path: Path) -> Source:
-    """Load a cycle folder, a file of transcripts or a leaderboard (`.md`)."""
+    """Load a cycle folder, a file of transcripts or a leaderboard (`.md`).
+
+    Transcripts in a cycle's folder take what they lack from the cycle's manifest, as the cycle does.
+    """
     from clinasr_tui.flywheel.leaderboard import read_markdown
 
     if path.is_dir():
         return load_cycle(open_cycle(path))
-    if path.suffix == ".md":
+    kind = path.suffix.lower()
+    if not path.exists():
+        raise InputError("no such file or folder", where=str(path), remedy=_FORMS)
+    if kind in _OTHER_FILES:
+        raise InputError(f"a {kind} file holds no transcripts", where=str(path), remedy=_FORMS)
+    if kind in (".md", ".markdown"):
         return Source(str(path), None, read_markdown(path))
-    return load_hypotheses(path)
+    place = place_of(path)
+    try:
+        return load_hypotheses(path, place.cycle.manifest if place else None)
+    except InputError as error:
+        if _is_manifest(path):
+            raise InputError("a manifest, not transcripts", where=str(path), remedy=_FORMS) from error
+        raise
+
+
+def _is_manifest(path: Path) -> bool:
+    """True if the first line is a row with a text and no hypothesis."""
+    try:
+        with path.open("rb") as stream:
+            first = json.loads(stream.readline(1 << 16))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and "text" in first and "hyp" not in first
 
 
 def load_cycle(cycle: Cycle) -> Source:
@@ -60,6 +88,26 @@ def load_hypotheses(path: Path, manifest: Path | None = None) -> Source:
 
     scored = scored_file(path, manifest, lambda warning: note(f"warning: {warning}"))
     return Source(str(path), scored, build_leaderboard(scored))
+
+
+class Place(NamedTuple):
+    """Where a path stands: a cycle of a workspace."""
+
+    workspace: Workspace
+    cycle: Cycle
+
+
+def place_of(path: Path) -> Place | None:
+    """The cycle a folder is or a file stands in; None outside of any workspace.
+
+    Raises InputError for settings that cannot be read, as `workspace_of` does.
+    """
+    workspace = workspace_of(path)
+    folder = (path if path.is_dir() else path.parent).resolve()
+    for cycle in workspace.cycles if workspace else ():
+        if workspace is not None and cycle.folder.resolve() == folder:
+            return Place(workspace, cycle)
+    return None
 
 
 def workspace_of(path: Path) -> Workspace | None:

@@ -71,6 +71,12 @@ def base_standing(name: str) -> BaseStanding:
     return BaseStanding(given, Standing.UNVERIFIED, _unverified(short))
 
 
+def another_base(model: str, base: str) -> bool:
+    """True if `model` is a base the method knows by name and not `base`: its KER says nothing of `base`."""
+    known = base_standing(model).standing is not Standing.UNVERIFIED
+    return known and model.strip().lower().rsplit("/", 1)[-1] != base.strip().lower().rsplit("/", 1)[-1]
+
+
 def _unverified(short: str) -> str:
     foreign = _LANGUAGE.search(short) and not _ENGLISH.search(short)
     if foreign or _STT_LANGUAGE.search(short):

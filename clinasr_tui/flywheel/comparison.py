@@ -126,7 +126,7 @@ def compare(
     alone = None
     if slice_out is not None:
         alone = figures.difference("ker", targeted & out)
-        story += held_out_reasons(names, verdict, alone, slice_out.headline["ker"], limits)
+        story += held_out_reasons(names, alone, slice_out.headline["ker"])
     else:
         story.append(_no_held_out(held_out))
     story += _beside(every, verdict)

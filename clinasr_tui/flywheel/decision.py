@@ -140,21 +140,11 @@ def verdict_reasons(
         yield f"So few changed rows may be chance (exact McNemar p {ker.p:.2f})."
 
 
-def held_out_reasons(
-    names: tuple[str, ...],
-    verdict: Verdict,
-    targeted: Difference,
-    overall: Difference,
-    limits: DecisionLimits | None = None,
-) -> Iterator[str]:
-    """The held-out rows' own figures and verdict beside that of all rows (honesty rule a)."""
+def held_out_reasons(names: tuple[str, ...], targeted: Difference, overall: Difference) -> Iterator[str]:
+    """The held-out rows' own figures beside those of all rows (honesty rule a)."""
     yield f"Held-out rows, all categories: {sentence(overall)}."
     if targeted.n == 0:
         yield f"No held-out row of {', '.join(names)} has a term."
-        return
-    alone = measured(targeted, limits)
-    says = "the same verdict" if alone is verdict else f"by themselves they say {alone.upper()}"
-    yield f"Held-out rows, {', '.join(names)}: {sentence(targeted)}, {says}."
 
 
 def _words(ker: Difference, verdict: Verdict, limits: DecisionLimits) -> str:

@@ -52,6 +52,8 @@ class Judgement:
     published: Opinion
     honest: Opinion
     why: str
+    measured_as: str
+    """The targeted KER the honest verdict rests on, whatever else it heeds."""
     diagnostics: tuple[Diagnostic, ...]
     """What to look at first, in this order; empty where the model is kept or worse."""
     general: GeneralChange | None
@@ -86,12 +88,16 @@ def judge(
 ) -> Judgement:
     """Weigh a comparison made with the same `limits`."""
     limits, thresholds = limits or DecisionLimits(), thresholds or Thresholds()
-    honest, why = _honest(comparison, general, limits)
+    verdict, measured_as = _honest(comparison, limits)
+    honest, why = Opinion(verdict, ACTIONS[verdict]), measured_as
+    if general is not None and general.forgotten:
+        honest, why = Opinion(Verdict.WORSE, _FORGOTTEN), general.sentence
     return Judgement(
         published=Opinion(comparison.verdict, comparison.action),
         honest=honest,
         why=why,
-        diagnostics=tuple(_diagnostics(comparison, honest.verdict, thresholds)),
+        measured_as=measured_as,
+        diagnostics=tuple(_diagnostics(comparison, verdict, thresholds)),
         general=general,
         stop=stop,
         deviations=deviations(limits),
@@ -101,7 +107,9 @@ def judge(
 def reasons(judgement: Judgement) -> Iterator[str]:
     """What a judgement adds to the comparison's own reasons, the honest verdict first."""
     yield judgement.beside
-    if judgement.general is not None and not judgement.general.forgotten:
+    if judgement.why != judgement.measured_as:
+        yield f"Without that: {judgement.measured_as}"
+    elif judgement.general is not None:
         yield judgement.general.sentence
     yield from judgement.stop
     if judgement.diagnostics:
@@ -128,29 +136,24 @@ def to_json(judgement: Judgement) -> dict[str, Any]:
     }
 
 
-def _honest(
-    comparison: Comparison, general: GeneralChange | None, limits: DecisionLimits
-) -> tuple[Opinion, str]:
-    if general is not None and general.forgotten:
-        return Opinion(Verdict.WORSE, _FORGOTTEN), general.sentence
-    held_out = comparison.targeted_held_out
-    names = ", ".join(comparison.names)
+def _honest(comparison: Comparison, limits: DecisionLimits) -> tuple[Verdict, str]:
+    """The verdict on the held-out rows (on all, where none are known) beyond chance, and its figures."""
+    names, held_out, targeted = (
+        ", ".join(comparison.names),
+        comparison.targeted_held_out,
+        comparison.targeted,
+    )
     if held_out is not None and held_out.n:
         verdict = measured(held_out, limits)
-        told = f"{names} on the held-out rows: {sentence(held_out)}{_chance(held_out, verdict)}."
-        return Opinion(verdict, ACTIONS[verdict]), told
-    targeted = comparison.targeted
-    if targeted is None:
-        return Opinion(comparison.verdict, comparison.action), "Nothing was compared."
+        return verdict, f"{names} on the held-out rows: {sentence(held_out)}{_chance(held_out, verdict)}."
+    if targeted is None or (targeted.ci95 is None and targeted.p is None):
+        told = "neither an interval nor held-out rows can be had without paired rows."
+        return comparison.verdict, told
     verdict = measured(targeted, limits)
-    if targeted.ci95 is None and targeted.p is None:
-        told = "Neither an interval nor held-out rows can be had without paired rows."
-    else:
-        told = (
-            f"{names} {sentence(targeted)}{_chance(targeted, verdict)}; no held-out row tells what is memory "
-            "of the training rows."
-        )
-    return Opinion(verdict, ACTIONS[verdict]), told
+    return verdict, (
+        f"{names} {sentence(targeted)}{_chance(targeted, verdict)}; no held-out row tells what is memory "
+        "of the training rows."
+    )
 
 
 def _chance(ker: Difference, verdict: Verdict) -> str:

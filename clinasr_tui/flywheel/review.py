@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinasr_tui.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
     from clinasr_tui.flywheel.comparison import Comparison
+    from clinasr_tui.flywheel.forgetting import GeneralChange
     from clinasr_tui.flywheel.gate import GateResult
     from clinasr_tui.flywheel.leaderboard import Leaderboard
     from clinasr_tui.flywheel.scoring import ScoredSet
-    from clinasr_tui.flywheel.workspace import Cycle, Settings
+    from clinasr_tui.flywheel.stopping import RunFacts
+    from clinasr_tui.flywheel.workspace import Cycle, Settings, Workspace
 
 
 def scored_file(path: Path, manifest: Path | None, warn: Callable[[str], object] | None = None) -> ScoredSet:
@@ -49,18 +52,37 @@ def gate_of(
     settings: Settings,
     *,
     first_eval: bool | None = None,
+    scored: ScoredSet | None = None,
 ) -> GateResult:
-    """The gate of a cycle with the workspace's settings; unless told, cycle 1 counts as the first eval."""
-    from clinasr_tui.flywheel.bases import DEFAULT_BASE, base_standing
+    """The gate of a cycle with the workspace's settings; unless told, cycle 1 counts as the first eval.
+
+    `scored` (the rows behind the board) gives the intervals of the priority categories.
+    """
+    from clinasr_tui.flywheel.bases import DEFAULT_BASE, another_base, base_standing
     from clinasr_tui.flywheel.gate import evaluate_gate
 
+    base = base_standing(settings.base or DEFAULT_BASE)
     return evaluate_gate(
         board,
-        base=base_standing(settings.base or DEFAULT_BASE),
+        base=base,
         preflight_errors=preflight_errors,
         priority=settings.priority,
         first_eval=cycle.number <= 1 if first_eval is None else first_eval,
+        thresholds=settings.gate,
+        intervals=category_intervals(scored, settings.priority) if scored else None,
+        scored_model=cycle.model if another_base(cycle.model, base.name) else "",
     )
+
+
+def category_intervals(scored: ScoredSet, categories: Sequence[str]) -> dict[str, tuple[float, float] | None]:
+    """95 % interval of the KER of each category's rows (bootstrap over terms)."""
+    from clinasr_tui.flywheel.stats import ker_interval
+
+    column = scored.hypotheses.entity_category
+    return {
+        name: ker_interval(scored, [index for index, value in enumerate(column) if value == name])
+        for name in categories
+    }
 
 
 def comparison_of(
@@ -68,16 +90,69 @@ def comparison_of(
     b: ScoredSet | Leaderboard,
     held_out: frozenset[tuple[str, str]] | None,
     settings: Settings,
+    *,
+    general: GeneralChange | None = None,
+    stop: Iterable[str] = (),
 ) -> Comparison:
-    """Compare two cycles: row by row where both have rows, else by their leaderboards."""
+    """Compare two cycles, row by row where both have rows, else by their leaderboards, and weigh it.
+
+    `general` is what became of general speech; `stop` are the reasons to stop tuning.
+    """
     from clinasr_tui.flywheel.comparison import compare, compare_leaderboards
     from clinasr_tui.flywheel.leaderboard import build_leaderboard
     from clinasr_tui.flywheel.scoring import ScoredSet
 
+    limits, priority = settings.decision, settings.priority
     if isinstance(a, ScoredSet) and isinstance(b, ScoredSet):
-        return compare(a, b, held_out=held_out, priority=settings.priority)
-    boards = [build_leaderboard(side) if isinstance(side, ScoredSet) else side for side in (a, b)]
-    return compare_leaderboards(boards[0], boards[1], priority=settings.priority)
+        found = compare(a, b, held_out=held_out, priority=priority, limits=limits)
+    else:
+        boards = [build_leaderboard(side) if isinstance(side, ScoredSet) else side for side in (a, b)]
+        found = compare_leaderboards(boards[0], boards[1], priority=priority, limits=limits)
+    return _weighed(found, settings, general, tuple(stop))
+
+
+def _weighed(
+    found: Comparison, settings: Settings, general: GeneralChange | None, stop: tuple[str, ...]
+) -> Comparison:
+    from clinasr_tui.flywheel.decision import FORGETTING_NOT_MEASURED
+    from clinasr_tui.flywheel.judgement import judge, reasons
+
+    judgement = judge(found, general=general, stop=stop, limits=settings.decision, thresholds=settings.gate)
+    rest = [line for line in found.reasons[1:] if general is None or line != FORGETTING_NOT_MEASURED]
+    return replace(found, judgement=judgement, reasons=(*found.reasons[:1], *reasons(judgement), *rest))
+
+
+def general_between(a: Path, b: Path, settings: Settings) -> GeneralChange:
+    """What became of general speech, from both models' transcripts of one set. Raises InputError."""
+    from clinasr_tui.flywheel.forgetting import general_change
+
+    return general_change(scored_file(a, None), scored_file(b, None), settings.decision)
+
+
+def general_of(a: Cycle, b: Cycle, settings: Settings) -> tuple[GeneralChange | None, str]:
+    """The same from two cycles' general_hyps.jsonl; beside it why it could not be measured, or ""."""
+    if a.general is None or b.general is None:
+        lacking = a if a.general is None else b
+        if a.general is b.general:
+            return None, ""
+        return None, f"{lacking.folder.name} has no general_hyps.jsonl: forgetting cannot be told"
+    try:
+        return general_between(a.general, b.general, settings), ""
+    except InputError as error:
+        return None, f"forgetting is not measured: {error}"
+
+
+def stop_of(
+    workspace: Workspace,
+    newest_first: Iterable[tuple[Cycle, ScoredSet | Leaderboard]],
+    run: RunFacts | None,
+) -> tuple[str, ...]:
+    """Why tuning should stop after the first cycle of `newest_first`: it and those before, with figures."""
+    from clinasr_tui.flywheel.stopping import stop_reasons, tuning_history
+
+    settings = workspace.settings
+    changes = tuning_history(newest_first, workspace, settings.priority, settings.decision)
+    return tuple(stop_reasons(changes, run, settings.decision))
 
 
 class KerFigures(NamedTuple):

@@ -49,7 +49,11 @@ class Facts:
     run_progress: str = ""
     """For example "epoch 2/3, about 40 s left"."""
     verdict: str | None = None
-    """Verdict of the newest comparison."""
+    """The published verdict of the newest comparison."""
+    honest: str | None = None
+    """The honest one: held-out rows, beyond chance, forgetting."""
+    stop: str = ""
+    """Why tuning should stop, "" while it need not."""
 
 
 class Round(NamedTuple):
@@ -243,7 +247,8 @@ def _decide(turn: Round, baseline: Step, reeval: Step, facts: Facts) -> Step:
     if facts.verdict is None:
         pair = f"cycle {turn.base.number} with cycle {turn.reeval.number}"
         return step(StepState.READY, f"press 7 to compare {pair}")
-    return step(StepState.DONE, f"the verdict is {facts.verdict} (7 shows why)")
+    honest = f", the honest one {facts.honest}" if _differs(facts) else ""
+    return step(StepState.DONE, f"the verdict is {facts.verdict}{honest} (7 shows why)")
 
 
 def _deploy(turn: Round, decide: Step, facts: Facts) -> Step:
@@ -253,6 +258,15 @@ def _deploy(turn: Round, decide: Step, facts: Facts) -> Step:
     if decide.state is not StepState.DONE or turn.reeval is None:
         return step(StepState.BLOCKED, "after the decision")
     if facts.verdict == "keep":
-        return step(StepState.READY, "keep the tuned model; deploying it is described under nemotron-speech")
+        first = f"honestly it is {facts.honest}, press 7 first; else " if _differs(facts) else ""
+        return step(
+            StepState.READY, f"{first}keep the tuned model; deploying it is described under nemotron-speech"
+        )
+    if facts.stop:
+        return step(StepState.BLOCKED, f"not now: {facts.stop}")
     action = _ACTIONS.get(facts.verdict or "", "the model is not to be kept")
     return step(StepState.BLOCKED, f"not now: {action.format(next=turn.reeval.number + 1)}")
+
+
+def _differs(facts: Facts) -> bool:
+    return facts.honest is not None and facts.honest != facts.verdict

@@ -32,6 +32,7 @@ __all__ = [
 MANIFEST_FILE = "manifest.jsonl"
 BASELINE_FILE = "per_sample.json"
 REEVAL_FILE = "offline_hyps.jsonl"
+GENERAL_FILE = "general_hyps.jsonl"
 RUN_INFO_FILE = "training_run_info.json"
 MIRROR_FOLDER = "mirror"
 _EVAL_INFO_FILE = "eval_info.json"
@@ -75,6 +76,10 @@ class Cycle:
     """Oldest first."""
     trained_on: int | None = None
     """Number of the cycle whose split the scored model was trained on (`eval_info.json`), if said."""
+    run: str = ""
+    """Name of the run that made the scored model (`eval_info.json`), "" if unknown."""
+    general: Path | None = None
+    """general_hyps.jsonl: a general set transcribed by the same model, to measure forgetting."""
     warnings: tuple[str, ...] = ()
     """What could not be read in the folder, one line each."""
 
@@ -120,6 +125,20 @@ class Workspace:
         cycle = self._trained_on(number)
         return _keys(cycle.train) if cycle and cycle.train else None
 
+    def run_of(self, number: int) -> RunRef | None:
+        """The run that made the model scored in cycle `number`: the one its `eval_info.json` names.
+
+        Without a name the newest run of the cycle whose split it was trained on; None if there is none.
+        """
+        cycle, source = self.cycle(number), self._trained_on(number)
+        if cycle is None:
+            return None
+        if cycle.run:
+            return next((run for run in reversed(self.runs) if run.name == cycle.run), None)
+        if source is None or source.number >= number or not source.runs:
+            return None
+        return source.runs[-1]
+
     def _trained_on(self, number: int) -> Cycle | None:
         scored = self.cycle(number)
         named = self.cycle(scored.trained_on) if scored and scored.trained_on is not None else None
@@ -162,6 +181,13 @@ def open_cycle(folder: Path) -> Cycle:
     _expect_folder(folder, "cycle")
     name = _CYCLE_NAME.fullmatch(folder.resolve().name)
     cycle = _read_cycle(folder, int(name[1]) if name else 1)
+    inside = [entry.name for _, entry in _cycle_folders(folder)] if cycle.is_empty else []
+    if inside:
+        raise InputError(
+            "a workspace, not a cycle",
+            where=str(folder),
+            remedy=f"Name one of its cycles: {', '.join(inside)}",
+        )
     if cycle.is_empty:
         raise InputError(
             f"no cycle: none of {MANIFEST_FILE}, {BASELINE_FILE}, {REEVAL_FILE}, {TRAIN_FILE} or "
@@ -210,7 +236,7 @@ def _read_cycles(root: Path) -> tuple[tuple[Cycle, ...], list[str]]:
 def _read_cycle(folder: Path, number: int) -> Cycle:
     warnings: list[str] = []
     info = _record(folder / _EVAL_INFO_FILE, warnings) or {}
-    model, trained_on = info.get("model"), info.get("trained_on_cycle")
+    model, trained_on, run = info.get("model"), info.get("trained_on_cycle"), info.get("run")
     boards = sorted(folder.glob("leaderboard_cycle*.md"), key=_modified)
     own_board = _file(folder, f"leaderboard_cycle{number}.md")
     scored = [path for name in (BASELINE_FILE, REEVAL_FILE) if (path := _file(folder, name))]
@@ -225,6 +251,8 @@ def _read_cycle(folder: Path, number: int) -> Cycle:
         model=model if isinstance(model, str) else "",
         runs=tuple(_read_runs(folder, number, warnings)),
         trained_on=trained_on if isinstance(trained_on, int) else None,
+        run=run if isinstance(run, str) else "",
+        general=_file(folder, GENERAL_FILE),
         warnings=tuple(warnings),
     )
 

@@ -52,7 +52,6 @@ def test_the_demo_is_kept_and_says_why(demo) -> None:
     story = "\n".join(demo.reasons)
     assert "drug KER 0.978 → 0.111 (−89 %" in story
     assert "Held-out rows, all categories: KER 0.820 → 0.280 (−66 %" in story
-    assert "the same verdict" in story
     assert "forgetting" in story
 
 
@@ -203,15 +202,6 @@ def test_the_verdict_is_of_the_priority_categories() -> None:
 def test_priority_categories_are_pooled() -> None:
     found = compare(BASE, TUNED, priority=("drug", "lab"), resamples=500)
     assert found.reasons[0].startswith(f"drug, lab KER {(88 + 21) / 120:.3f} → {(10 + 8) / 120:.3f} (")
-
-
-def test_held_out_rows_that_say_otherwise_are_named() -> None:
-    a, b = cycles(terms(*[0] * 12), terms(*[4] * 12))
-    missed = {index for index, ker in enumerate(b.scores.ker) if ker == 1}
-    keys = {(b.hypotheses.audio_filepath[index], b.hypotheses.term[index]) for index in missed}
-    found = compare(a, b, held_out=keys)
-    assert found.verdict is Verdict.KEEP
-    assert any("by themselves they say UNCHANGED" in reason for reason in found.reasons)
 
 
 def test_a_change_by_chance_and_categories_that_got_worse_are_named() -> None:

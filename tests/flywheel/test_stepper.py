@@ -157,6 +157,30 @@ def test_the_decision(tmp_path: Path, verdict: str | None, expected: str, goal_i
     assert says in goal.detail
 
 
+def decided(root: Path, **facts: str) -> dict[str, Step]:
+    split_cycle(root)
+    put_run(root)
+    put(root, "cycle2/offline_hyps.jsonl")
+    return look(root, run_outcome="finished", **facts, **GOOD)[0]
+
+
+def test_an_honest_verdict_of_its_own_is_said_before_deploying(tmp_path: Path) -> None:
+    same = decided(tmp_path, verdict="keep", honest="keep")
+    assert same["decide"].detail == "the verdict is keep (7 shows why)"
+    assert same["deploy"].detail.startswith("keep the tuned model")
+    found = decided(tmp_path, verdict="keep", honest="worse")
+    assert found["decide"].detail == "the verdict is keep, the honest one worse (7 shows why)"
+    assert found["deploy"].state is StepState.READY
+    assert found["deploy"].detail.startswith("honestly it is worse, press 7 first")
+
+
+def test_a_reason_to_stop_takes_the_place_of_another_round(tmp_path: Path) -> None:
+    why = "Stop tuning: two cycles in a row below 5 % relative improvement (−4 %, then +2 %)."
+    assert decided(tmp_path, verdict="grow", honest="grow", stop=why)["deploy"].detail == f"not now: {why}"
+    kept = decided(tmp_path, verdict="keep", honest="keep", stop="Overfitting in run sft")
+    assert kept["deploy"].state is StepState.READY
+
+
 def test_a_running_run_comes_before_everything_else(tmp_path: Path) -> None:
     split_cycle(tmp_path)
     put_run(tmp_path)
