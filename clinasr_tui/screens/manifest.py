@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Static
 
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.manifest_table import ManifestTable
@@ -24,6 +23,7 @@ from clinasr_tui.screens.manifest_rows import (
     pick,
     problems_by_line,
     row_facts,
+    summary_hours,
     summary_problems,
     summary_rows,
     toggle_clause,
@@ -36,6 +36,7 @@ from clinasr_tui.widgets.line_list import LineList
 from clinasr_tui.widgets.prompt import Prompt
 from clinasr_tui.widgets.row_detail import RowDetail
 from clinasr_tui.widgets.row_table import RowTable
+from clinasr_tui.widgets.run_status import StatusLine
 
 if TYPE_CHECKING:
     from array import array
@@ -88,7 +89,7 @@ class ManifestScreen(CockpitScreen):
 
     def compose_body(self) -> ComposeResult:
         """Summary and filter; facets and durations beside the rows; the row under the cursor below."""
-        yield Static(id="summary", markup=False)
+        yield StatusLine(id="summary")
         yield Prompt("words, or field:value   (noise_level:clean, term:vanco)", id="filter")
         with Horizontal(id="panes"):
             with Vertical(id="side"):
@@ -234,15 +235,16 @@ class ManifestScreen(CockpitScreen):
         """Rows, hours, pre-flight, filter and order on one line; progress while there is work."""
         if self._table is None or self._rows is None:
             return
-        parts = [summary_rows(self._rows, self._survey), summary_problems(self._report)]
-        if self._choice.troubled:
-            parts.append(Content.styled("only rows with problems", "bold $accent"))
-        if self._choice.text.strip():
-            parts.append(Content.styled(f"filter: {visible(self._choice.text.strip())}", "bold $accent"))
+        parts = [summary_rows(self._rows)]
         if self._busy:
             parts.insert(0, Content.styled(f"{self._busy} {self._fraction:.0%} (Esc: stop)", "$primary"))
-        line = Content.styled(" · ", "$quiet").join(parts)
-        self.query_one("#summary", Static).update(line)
+        if self._choice.text.strip():
+            parts.append(Content.styled(f"filter: {visible(self._choice.text.strip())}", "bold $accent"))
+        if self._choice.troubled:
+            parts.append(Content.styled("only rows with problems", "bold $accent"))
+        parts += [summary_problems(self._report), summary_hours(self._survey)]
+        line = Content.styled(" · ", "$quiet").join(part for part in parts if part)
+        self.query_one("#summary", StatusLine).show(line)
 
     def on_row_table_highlighted(self, event: RowTable.Highlighted) -> None:
         """Show the row under the cursor; its waveform once the cursor rests."""

@@ -37,7 +37,7 @@ _COLUMNS = (
     ("voice_id", Column("voice", 8, drop=6)),
     ("context_type", Column("context", 10, drop=7)),
     ("duration", Column("s", 6, align="right", drop=3)),
-    ("text", Column("text", 24, 4)),
+    ("text", Column("text", 22, 4)),
 )
 SORTS = (
     "line",
@@ -230,15 +230,18 @@ def _value_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def summary_rows(rows: ManifestRows, survey: Survey | None) -> Content:
-    """`250 rows · 0.27 h`, or `23 of 250 rows`."""
+def summary_rows(rows: ManifestRows) -> Content:
+    """`250 rows`, or `23 of 250 rows`."""
     lines = len(rows.table)
-    text = f"{lines:,} rows" if rows.chosen is None else f"{len(rows):,} of {lines:,} rows"
-    if survey is not None:
-        text = f"{text} · {survey.hours:.2f} h"
-        if survey.without_duration:
-            text = f"{text} ({survey.without_duration:,} without duration)"
-    return Content(text)
+    return Content(f"{lines:,} rows" if rows.chosen is None else f"{len(rows):,} of {lines:,} rows")
+
+
+def summary_hours(survey: Survey | None) -> Content:
+    """`0.23 h`; empty before it is known."""
+    if survey is None:
+        return Content("")
+    without = survey.without_duration
+    return Content(f"{survey.hours:.2f} h{f' ({without:,} without duration)' if without else ''}")
 
 
 def summary_problems(report: PreflightReport | None) -> Content:

@@ -14,7 +14,7 @@ from clinasr_tui.training.snapshot import Level
 from clinasr_tui.widgets.log_view import LogView
 from clinasr_tui.widgets.loss_chart import LossChart
 from clinasr_tui.widgets.prompt import Prompt
-from clinasr_tui.widgets.run_status import HealthLines, RunStatus, contact_line, status_line
+from clinasr_tui.widgets.run_status import HealthLines, StatusLine, contact_line, status_line
 from clinasr_tui.widgets.sample_view import SampleView
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class WatchScreen(CockpitScreen):
         """Status, chart beside sample, health, log; or what to do where there is no run."""
         yield Static(_NO_RUN, id="no-run", markup=False)
         with Vertical(id="run"):
-            yield RunStatus(id="status")
-            yield RunStatus(id="contact")
+            yield StatusLine(id="status")
+            yield StatusLine(id="contact")
             with Horizontal(id="top"):
                 yield LossChart(id="loss")
                 yield SampleView(id="sample")
@@ -91,7 +91,7 @@ class WatchScreen(CockpitScreen):
         """Hand the newest state to the widgets; each draws only what differs."""
         reader = run.watch.reader
         snapshot = reader.snapshot(None if run.ended else time.time())
-        self.query_one("#status", RunStatus).show(status_line(snapshot, run.ref.name))
+        self.query_one("#status", StatusLine).show(status_line(snapshot, run.ref.name))
         self.query_one(HealthLines).show(snapshot)
         self.query_one(LossChart).follow(reader.train_loss, reader.val_wer)
         self.query_one(SampleView).show(reader.samples)
@@ -108,7 +108,7 @@ class WatchScreen(CockpitScreen):
             retry_in=run.retry_in,
             error="" if run.error is None else str(run.error),
         )
-        contact = self.query_one("#contact", RunStatus)
+        contact = self.query_one("#contact", StatusLine)
         contact.display = bool(line)
         contact.show(line)
 

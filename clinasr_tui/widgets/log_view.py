@@ -54,7 +54,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         border-subtitle-color: $quiet;
         scrollbar-size-vertical: 1;
         overflow-x: hidden;
-        overflow-y: auto;
+        overflow-y: scroll;
         background: transparent;
         & > .log-view--time { color: $quiet; }
         & > .log-view--warning { color: $warning; }

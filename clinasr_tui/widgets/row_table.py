@@ -132,7 +132,7 @@ class RowTable(ScrollView, can_focus=True, inherit_bindings=False):
         background: transparent;
         scrollbar-size-vertical: 1;
         overflow-x: hidden;
-        overflow-y: auto;
+        overflow-y: scroll;
         & > .row-table--header { color: $quiet; text-style: underline; }
         & > .row-table--quiet { color: $quiet; }
         & > .row-table--warning { color: $warning; }

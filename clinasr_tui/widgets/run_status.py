@@ -138,11 +138,11 @@ def contact_line(name: str, *, connecting: bool, lost: bool, retry_in: float | N
     return Content("")
 
 
-class RunStatus(Widget):
-    """The status line of a run."""
+class StatusLine(Widget):
+    """One line that is cut where it is too long and drawn again only if it differs."""
 
     DEFAULT_CSS = """
-    RunStatus { height: 1; padding: 0 1; }
+    StatusLine { height: 1; padding: 0 1; }
     """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
