@@ -306,7 +306,11 @@ def _metric_line(name: str, d: Difference, *, wide: bool) -> Line:
 
 def _decision(result: Comparison) -> Content:
     lines = [Content.styled(visible(result.action), "bold")]
-    lines += [Content.assemble(("· ", "$quiet"), visible(reason)) for reason in result.reasons]
+    judgement = result.judgement
+    loud = judgement.beside if judgement is not None and judgement.differs else ""
+    if loud:
+        lines.append(Content.assemble(("✖ ", "bold $bad"), (visible(loud), "bold")))
+    lines += [Content.assemble(("· ", "$quiet"), visible(line)) for line in result.reasons if line != loud]
     return Content("\n").join(lines)
 
 

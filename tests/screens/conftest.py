@@ -28,6 +28,21 @@ def cockpit(two_cycles: Path, app_on: Callable[[Path], ClinasrApp]) -> ClinasrAp
     return app_on(two_cycles)
 
 
+@pytest.fixture
+def bare_folder(tmp_path: Path) -> Path:
+    """A workspace whose manifest has one row and nothing else."""
+    manifest = tmp_path / "bare" / "cycle1" / "manifest.jsonl"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text('{"audio_filepath": "a.wav", "text": "take apixaban", "duration": 1.0}\n')
+    return tmp_path / "bare"
+
+
+@pytest.fixture
+def bare(bare_folder: Path, app_on: Callable[[Path], ClinasrApp]) -> ClinasrApp:
+    """The app where no figures have to be computed."""
+    return app_on(bare_folder)
+
+
 @pytest.fixture(params=SIZES)
 def size(request: pytest.FixtureRequest) -> tuple[int, int]:
     """Each of the two terminal sizes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from textual.worker import WorkerCancelled
@@ -19,15 +20,13 @@ SIZES = {"80x24": (80, 24), "140x45": (140, 45)}
 async def settle(pilot: Pilot[int]) -> None:
     """Wait until the first picture is painted, no worker computes and everything is drawn."""
     await pilot.app.session.painted.wait()
-    for _ in range(4):
+    quiet = 0
+    while quiet < 2:
         await pilot.pause()
-        try:
-            await pilot.app.workers.wait_for_complete(
-                [worker for worker in pilot.app.workers if worker.group != "watch"]
-            )
-        except WorkerCancelled:
-            continue
-    await pilot.pause()
+        busy = [w for w in pilot.app.workers if w.group != "watch" and not w.is_finished]
+        quiet = 0 if busy else quiet + 1
+        with suppress(WorkerCancelled):
+            await pilot.app.workers.wait_for_complete(busy)
 
 
 async def press(pilot: Pilot[int], *keys: str) -> None:

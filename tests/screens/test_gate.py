@@ -1,0 +1,72 @@
+"""Gate: the verdict, every criterion, and what to do where one does not hold."""
+
+from __future__ import annotations
+
+import shutil
+
+from tests.support.driving import press, settle, text_of
+
+
+def test_picture(cockpit, size, picture):
+    assert picture(cockpit, size, ["3"])
+
+
+def test_picture_of_a_blocked_gate(cockpit, size, picture):
+    assert picture(cockpit, size, ["3", "right_square_bracket"])
+
+
+async def test_the_baseline_passes_with_its_figures(cockpit):
+    async with cockpit.run_test(size=(140, 45)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        criteria = text_of(cockpit.screen, "#criteria")
+        assert "0.978 (n 90)" in criteria
+        assert "> 0.300" in criteria
+        assert "250" in criteria
+        assert "≥ 100" in criteria
+        assert "✖" not in criteria
+        assert "nvidia/parakeet-tdt-0.6b-v2" in criteria
+        assert "Fine-tune this base" in text_of(cockpit.screen, "#route")
+        assert "0.513 → 0.128" in text_of(cockpit.screen, "#published")
+
+
+async def test_brackets_change_the_cycle_and_stop_at_the_ends(cockpit):
+    async with cockpit.run_test(size=(140, 45)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3", "left_square_bracket")
+        assert "cycle 1" in text_of(cockpit.screen, "TitleLine")
+        await press(pilot, "right_square_bracket", "right_square_bracket")
+        assert "cycle 2" in text_of(cockpit.screen, "TitleLine")
+        criteria = text_of(cockpit.screen, "#criteria")
+        assert "0.111 (n 90)" in criteria
+        assert "✖" in criteria
+        assert "✖" in text_of(cockpit.screen, "#route")
+        await press(pilot, "6")
+        assert "cycle 2" in text_of(cockpit.screen, "TitleLine")
+
+
+async def test_a_refused_base_blocks_and_names_the_one_to_take(two_cycles, app_on):
+    (two_cycles / "clinasr.toml").write_text('[gate]\nbase = "nvidia/nemotron-speech-streaming-en-0.6b"\n')
+    app = app_on(two_cycles)
+    assert app.session.workspace.settings.base
+    async with app.run_test(size=(140, 45)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        assert "-blocked" in app.screen.query_one("#verdict-panel").classes
+        criteria = text_of(app.screen, "#criteria")
+        assert "refused" in criteria
+        assert "Take nvidia/parakeet-tdt-0.6b-v2" in criteria
+
+
+async def test_without_transcripts_it_says_what_is_missing(two_cycles, app_on):
+    shutil.rmtree(two_cycles / "cycle2")
+    (two_cycles / "cycle1" / "per_sample.json").unlink()
+    app = app_on(two_cycles)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        assert "no cycle has transcripts" in text_of(app.screen, "ProblemLine")
+        await press(pilot, "6")
+        assert "no cycle has transcripts" in text_of(app.screen, "ProblemLine")
+        await press(pilot, "7")
+        assert "nothing to compare yet" in text_of(app.screen, "ProblemLine")

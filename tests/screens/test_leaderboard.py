@@ -1,0 +1,122 @@
+"""Leaderboard: five sections, and two keys from a category to the rows."""
+
+from __future__ import annotations
+
+import json
+
+from clinasr_tui.screens.drill import RowsScreen, TermsScreen
+from clinasr_tui.screens.leaderboard import LeaderboardScreen
+from clinasr_tui.widgets.line_list import LineList
+from tests.support.driving import lines_of, press, settle, text_of
+
+
+def test_picture(cockpit, size, picture):
+    assert picture(cockpit, size, ["6"])
+
+
+def test_picture_of_the_terms(cockpit, size, picture):
+    assert picture(cockpit, size, ["6", "enter"])
+
+
+def test_picture_of_the_rows(cockpit, size, picture):
+    assert picture(cockpit, size, ["6", "left_square_bracket", "enter", "enter"])
+
+
+async def test_the_five_sections_stand_in_the_published_order(cockpit):
+    async with cockpit.run_test(size=(140, 45)) as pilot:
+        await settle(pilot)
+        await press(pilot, "6", "left_square_bracket")
+        headline = text_of(cockpit.screen, "#headline")
+        assert "KER ★ .876 n 250" in headline
+        assert "WER .152 n 250" in headline
+        assert "corpus-level WER" in headline
+        groups = lines_of(cockpit.screen.query_one("#groups", LineList))
+        titles = [line for line in groups if line.startswith(("2 ", "3 ", "4 "))]
+        assert [title.split()[-1] for title in titles] == ["entity_category", "ipa_source", "noise_level"]
+        drug = next(line for line in groups if line.startswith("drug"))
+        assert ".978" in drug
+        assert "n 90" in drug
+        terms = lines_of(cockpit.screen.query_one("#terms", LineList))
+        assert len(terms) == 50
+        kers = [float(line.split("  n ")[0].split()[-1]) for line in terms]
+        assert kers == sorted(kers, reverse=True)
+        assert "merriam-webster" in text_of(cockpit.screen, "#gap")
+
+
+async def test_two_keys_lead_from_a_category_to_rows_and_back(cockpit):
+    async with cockpit.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "6", "enter")
+        assert isinstance(cockpit.screen, TermsScreen)
+        assert "esomprazole ×2" in text_of(cockpit.screen, "#heard")
+        assert "right ×3" in text_of(cockpit.screen, "#heard")
+        await press(pilot, "enter")
+        assert isinstance(cockpit.screen, RowsScreen)
+        assert "n 5" in text_of(cockpit.screen, "#term-figures")
+        assert len(lines_of(cockpit.screen.query_one("#rows", LineList))) == 5
+        assert "esomeprazole" in text_of(cockpit.screen, "#row")
+        await press(pilot, "right_square_bracket")
+        assert "piperacillin" in text_of(cockpit.screen, "TitleLine")
+        await press(pilot, "escape", "escape")
+        assert isinstance(cockpit.screen, LeaderboardScreen)
+
+
+async def test_the_number_key_goes_back_to_the_first_level(cockpit):
+    async with cockpit.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "6", "enter", "enter", "1", "6")
+        assert isinstance(cockpit.screen, RowsScreen)
+        await press(pilot, "6")
+        assert isinstance(cockpit.screen, LeaderboardScreen)
+
+
+async def test_tab_and_enter_open_a_term_at_once(cockpit):
+    async with cockpit.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "6", "tab", "down", "enter")
+        assert isinstance(cockpit.screen, RowsScreen)
+        assert "pharmacist" in text_of(cockpit.screen, "TitleLine")
+
+
+async def test_untrusted_text_is_shown_and_not_interpreted(two_cycles, app_on):
+    path = two_cycles / "cycle2" / "offline_hyps.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        if row["term"] == "apixaban":
+            row.update(term="[red]x\x1b[31m", ref="take [red]x\x1b[31m now", hyp="take [bold]\x07 now")
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    app = app_on(two_cycles)
+    async with app.run_test(size=(140, 45)) as pilot:
+        await settle(pilot)
+        await press(pilot, "6", "tab")
+        lines = app.screen.query_one("#terms", LineList)
+        lines.move_to("[red]x\x1b[31m")
+        assert any(line.startswith("[red]x␛[31m") for line in lines_of(lines))
+        await press(pilot, "enter")
+        row = text_of(app.screen, "#row")
+        assert "[red]x␛[31m" in row
+        assert "␇" in row
+        assert "\x1b" not in app.export_screenshot()
+
+
+async def test_a_cycle_with_only_its_leaderboard_has_figures_but_no_rows(two_cycles, app_on, demo_data):
+    from clinasr_tui.flywheel.leaderboard import build_leaderboard, to_markdown
+    from clinasr_tui.flywheel.review import scored_file
+
+    hyps = two_cycles / "cycle2" / "offline_hyps.jsonl"
+    board = build_leaderboard(scored_file(hyps, None))
+    (two_cycles / "cycle2" / "leaderboard_cycle2.md").write_text(to_markdown(board, title="cycle 2"))
+    hyps.unlink()
+    app = app_on(two_cycles)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "6")
+        assert "KER ★ .144 n 250" in text_of(app.screen, "#headline")
+        await press(pilot, "enter")
+        assert "its rows are gone" in text_of(app.screen, "ProblemLine")
+        await press(pilot, "7")
+        assert "−84 %" in " ".join(lines_of(app.screen.query_one("#headline", LineList)))
+        await press(pilot, "h")
+        assert "held-out is not known" in text_of(app.screen, "ProblemLine")
+        await press(pilot, "enter")
+        assert "only leaderboards are known" in text_of(app.screen, "ProblemLine")
