@@ -11,14 +11,15 @@ from clinasr_tui.commands.sources import settings_of
 from clinasr_tui.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
+    from clinasr_tui.flywheel.settings import Settings
     from clinasr_tui.flywheel.split import Split
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `split`."""
     parser.add_argument("manifest", type=Path, metavar="MANIFEST")
-    parser.add_argument("--val-fraction", type=float, default=0.2, metavar="F", help="default 0.2")
-    parser.add_argument("--seed", type=int, default=42, metavar="N", help="default 42")
+    parser.add_argument("--val-fraction", type=float, metavar="F", help="default: the workspace's, else 0.2")
+    parser.add_argument("--seed", type=int, metavar="N", help="default: the workspace's, else 42")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: beside the manifest")
     parser.add_argument("--force", action="store_true", help="replace a different split that is there")
     add_priority(parser)
@@ -30,17 +31,18 @@ def run(args: argparse.Namespace) -> int:
     from clinasr_tui.flywheel.manifest import read_manifest
     from clinasr_tui.flywheel.split import split_rows, write_split
 
-    rows = read_manifest(args.manifest)
+    rows, settings = read_manifest(args.manifest), settings_of(args.manifest)
     split = split_rows(
         rows,
-        validation_fraction=args.val_fraction,
-        seed=args.seed,
-        priority=args.priority or settings_of(args.manifest).priority,
+        validation_fraction=settings.split.val_fraction if args.val_fraction is None else args.val_fraction,
+        seed=settings.split.seed if args.seed is None else args.seed,
+        priority=args.priority or settings.priority,
+        min_priority_rows=settings.gate.min_priority_rows,
     )
     folder = args.out or args.manifest.parent
     if not args.force:
         _refuse_other_split(split, folder)
-    warnings = [*split.warnings, *_path_warnings(split, args.manifest, folder)]
+    warnings = [*split.warnings, *_path_warnings(split, args.manifest, folder), *_deviations(settings)]
     train, validation = write_split(split, folder, manifest=args.manifest)
     document = {
         "train": len(split.train),
@@ -69,6 +71,14 @@ def _refuse_other_split(split: Split, folder: Path) -> None:
                 where=str(path),
                 remedy="Held-out figures depend on it: choose another --out, or --force to replace it",
             )
+
+
+def _deviations(settings: Settings) -> list[str]:
+    """Numbers of the split that the workspace sets otherwise than the method."""
+    from clinasr_tui.flywheel.thresholds import deviations
+
+    rows = (one for one in deviations(settings.gate) if one.key == "[gate] min_priority_rows")
+    return [str(one) for one in (*deviations(settings.split), *rows)]
 
 
 def _path_warnings(split: Split, manifest: Path, folder: Path) -> list[str]:

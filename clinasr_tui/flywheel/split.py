@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.files import write_together
+from clinasr_tui.flywheel.thresholds import Thresholds
 from clinasr_tui.text import visible
 
 if TYPE_CHECKING:
@@ -35,11 +36,12 @@ def split_rows(
     validation_fraction: float = 0.2,
     seed: int = 42,
     priority: tuple[str, ...] = (),
+    min_priority_rows: int | None = None,
 ) -> Split:
     """Split rows, the same way for the same rows in the same order.
 
-    Raises InputError if a priority category has fewer than 5 rows or the fraction is not between
-    0 and 1 (both excluded).
+    Raises InputError if a priority category has fewer than `min_priority_rows` (the method's 5) rows or
+    the fraction is not between 0 and 1 (both excluded).
     """
     if not 0.0 < validation_fraction < 1.0:
         raise InputError(
@@ -49,8 +51,9 @@ def split_rows(
     by_category: dict[str, list[ManifestRow]] = {}
     for row in rows:
         by_category.setdefault(row.entity_category, []).append(row)
+    needed = Thresholds().min_priority_rows if min_priority_rows is None else min_priority_rows
     for category in priority:
-        _expect_enough(category, len(by_category.get(category, ())))
+        _expect_enough(category, len(by_category.get(category, ())), needed)
     generator = Random(seed)  # noqa: S311  (the published generator, not a secret)
     train: list[ManifestRow] = []
     validation: list[ManifestRow] = []
@@ -71,10 +74,7 @@ def split_rows(
     return Split(tuple(train), tuple(validation), counts, tuple(warnings))
 
 
-def _expect_enough(category: str, count: int) -> None:
-    from clinasr_tui.flywheel.gate import Thresholds
-
-    needed = Thresholds().min_priority_rows
+def _expect_enough(category: str, count: int, needed: int) -> None:
     if count < needed:
         raise InputError(
             f"priority category {category} has {count} row{'s' * (count != 1)}, the method needs {needed}",

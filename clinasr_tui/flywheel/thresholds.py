@@ -65,7 +65,7 @@ class Deviation(NamedTuple):
 
     def __str__(self) -> str:
         kind = "published" if self.published else "usual"
-        return f"Threshold {self.value:g} instead of the {kind} {self.usual:g} ({self.key} in clinasr.toml)."
+        return f"{self.key}: {self.value:g} instead of the {kind} {self.usual:g}, from clinasr.toml."
 
 
 _OWN_READING = {

@@ -79,7 +79,7 @@ def test_other_limits_decide_and_are_named() -> None:
     assert measured(figure(0.5, 0.3, (-0.3, -0.1), 0.001), strict) is Verdict.GROW
     assert next(verdict_reasons(("drug",), ker, strict)).endswith(": down less than 50 %.")
     assert [str(one) for one in deviations(strict)] == [
-        "Threshold 0.5 instead of the published 0.2 ([decision] keep_relative in clinasr.toml)."
+        "[decision] keep_relative: 0.5 instead of the published 0.2, from clinasr.toml."
     ]
     own = Thresholds(finetune_above=0.2, good_ker=0.05)
     assert [(one.key, one.value, one.usual, one.published) for one in deviations(own)] == [
