@@ -2,49 +2,68 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import InputError
+from clinasr_tui.flywheel.audio_header import AudioInfo, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import soundfile
 
+__all__ = ["AudioError", "AudioInfo", "probe", "waveform"]
 
-class AudioInfo(NamedTuple):
-    """An audio file's header."""
-
-    seconds: float
-    sample_rate: int
-    """Samples a second."""
-    channels: int
-    frames: int
-    """Samples a channel."""
-    format: str
-    """For example "WAV PCM_16" or "FLAC PCM_16"."""
+# libsndfile's word for a FLAC stream that does not say its length.
+_UNKNOWN_FRAMES = 1 << 62
 
 
 class AudioError(InputError):
     """An audio file cannot be used; `id` is pre-flight's: missing_audio, empty_audio, unreadable_audio."""
 
-    def __init__(self, audio_id: str, what: str, *, path: Path, remedy: str) -> None:
+    def __init__(self, audio_id: str, what: str, *, path: str | Path, remedy: str) -> None:
         self.id = audio_id
         super().__init__(what, where=str(path), remedy=remedy)
 
 
-def probe(path: Path) -> AudioInfo:
-    """Read an audio file's header. Raises AudioError; a file without samples is empty_audio."""
+def probe(path: str | Path) -> AudioInfo:
+    """Read an audio file's header. Raises AudioError.
+
+    A file without samples is empty_audio. A FLAC file that ends before its header says is
+    unreadable_audio; of such a WAV file the length is what is there, for that is what NeMo reads.
+    """
+    size = _expect_content(path)
+    try:
+        info = read_header(path, size)
+    except OSError as error:
+        raise _unreadable(path, error.strerror or "unknown reason") from None
+    return info or _probe_with_libsndfile(path)
+
+
+def _probe_with_libsndfile(path: str | Path) -> AudioInfo:
+    import soundfile
+
     with _opened(path) as sound:
         rate, frames = sound.samplerate, sound.frames
+        if frames >= _UNKNOWN_FRAMES:
+            raise _unreadable(path, "its header does not say how long it is")
+        if sound.format == "FLAC":
+            try:
+                sound.seek(frames - 1)
+                whole = len(sound.read(1, dtype="int16", always_2d=True)) == 1
+            except soundfile.SoundFileError:
+                whole = False
+            if not whole:
+                raise _unreadable(path, "it ends before its header says")
         return AudioInfo(frames / rate, rate, sound.channels, frames, f"{sound.format} {sound.subtype}")
 
 
-def waveform(path: Path, columns: int) -> list[tuple[float, float]]:
+def waveform(path: str | Path, columns: int) -> list[tuple[float, float]]:
     """Lowest and highest sample (−1 to 1, over all channels) of each of `columns` equal stretches.
 
     No peak is lost to thinning; where there are more columns than samples, samples repeat. The file
@@ -66,7 +85,7 @@ def waveform(path: Path, columns: int) -> list[tuple[float, float]]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+def _opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
     """An open audio file that has samples; whatever goes wrong becomes an AudioError."""
     import soundfile
 
@@ -81,9 +100,10 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
         raise _unreadable(path, str(reason).rstrip(". ")) from None
 
 
-def _expect_content(path: Path) -> None:
+def _expect_content(path: str | Path) -> int:
+    """The file's size in bytes. Raises AudioError unless it is a regular file with something in it."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116  (a million paths, and making a Path costs as much again)
     except (FileNotFoundError, NotADirectoryError):
         raise AudioError(
             "missing_audio", "no such audio file", path=path, remedy="Make it, or remove the row"
@@ -96,13 +116,14 @@ def _expect_content(path: Path) -> None:
         raise _unreadable(path, "not a regular file")
     if status.st_size == 0:
         raise _empty(path)
+    return status.st_size
 
 
-def _empty(path: Path) -> AudioError:
+def _empty(path: str | Path) -> AudioError:
     return AudioError("empty_audio", "the audio file is empty", path=path, remedy="Make it again")
 
 
-def _unreadable(path: Path, reason: str) -> AudioError:
+def _unreadable(path: str | Path, reason: str) -> AudioError:
     return AudioError(
         "unreadable_audio", f"the audio cannot be read ({reason})", path=path, remedy="Make it again"
     )

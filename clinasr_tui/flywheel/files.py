@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,12 +27,12 @@ def open_input(path: Path, what: str) -> BinaryIO:
         raise InputError(f"this is no usable path for a {what}", where=repr(str(path))) from None
 
 
-def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    r"""Yield (1-based line number, bytes without line end); blank lines are skipped, as NeMo does.
+def numbered_lines(stream: Iterable[bytes], first: int = 1) -> Iterator[tuple[int, bytes]]:
+    r"""Yield (line number, bytes without line end); blank lines are counted and skipped.
 
-    Lines end at `\n`; a `\r` before it is not part of the line.
+    Lines end at `\n`; a `\r` before it is not part of the line. The first line has the number `first`.
     """
-    for number, line in enumerate(stream, 1):
+    for number, line in enumerate(stream, first):
         if not line.isspace():
             yield number, line.rstrip(b"\r\n")
 
@@ -41,10 +42,11 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     write_together({path: data})
 
 
-def write_together(files: Mapping[Path, bytes | Iterable[bytes]]) -> None:
+def write_together(files: Mapping[Path, bytes | Iterable[bytes]], *, replace: bool = True) -> None:
     """Write several files that belong together: none takes its name before all are written.
 
-    Missing folders are made. Raises InputError and removes the temporary files if one cannot be written.
+    Missing folders are made. Raises InputError and removes the temporary files if one cannot be written,
+    and without `replace` if another file has one of the names (the same bytes may stand there).
     """
     written: list[tuple[Path, Path]] = []
     try:
@@ -57,6 +59,9 @@ def write_together(files: Mapping[Path, bytes | Iterable[bytes]]) -> None:
                     stream.writelines((data,) if isinstance(data, bytes) else data)
             except OSError as error:
                 raise _unwritable(path, error) from None
+        if not replace:
+            for temporary, path in written:
+                _expect_no_other(path, temporary)
         for temporary, path in written:
             try:
                 temporary.replace(path)
@@ -65,6 +70,19 @@ def write_together(files: Mapping[Path, bytes | Iterable[bytes]]) -> None:
     finally:
         for temporary, _ in written:
             temporary.unlink(missing_ok=True)
+
+
+def _expect_no_other(path: Path, content: Path) -> None:
+    try:
+        same = not path.exists() or filecmp.cmp(path, content, shallow=False)
+    except OSError:
+        same = False
+    if not same:
+        raise InputError(
+            "another file is here already",
+            where=str(path),
+            remedy="Choose another name, or --force to replace it",
+        )
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

@@ -7,13 +7,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.files import numbered_lines, open_input
 from clinasr_tui.flywheel.vocabulary import CLINICAL_FIELDS
 
 BOM = b"\xef\xbb\xbf"
+ARRAY_REMEDY = "Write one object a line: jq -c '.[]' does it"
 _decoder = json.JSONDecoder()
+# Far more than any row needs, and far less than what could exhaust a later reader of the same value.
+_MAX_DEPTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ class RowFault(Exception):  # noqa: N818  (a finding about a line, raised only t
 
     def as_input_error(self, where: str) -> InputError:
         """The one line an operator sees when the file must be usable as a whole."""
-        return InputError(self.what, where=where, remedy="Fix or remove the line")
+        remedy = ARRAY_REMEDY if self.id == "json_array" else "Fix or remove the line"
+        return InputError(self.what, where=where, remedy=remedy)
 
 
 def parse_row(raw: bytes, *, path: Path, line: int) -> ManifestRow:
@@ -104,23 +109,59 @@ def without_bom(raw: bytes, line: int) -> bytes:
 
 
 def decode_object(raw: bytes, line: int) -> dict[str, object]:
-    """The JSON object on a line. Raises RowFault with id `bom`, `bad_json` or `not_object`."""
+    """The JSON object on a line. Raises RowFault: `bom`, `bad_json`, `json_array` or `not_object`."""
     try:
-        value = _load(without_bom(raw, line).decode())
+        value = _load((without_bom(raw, line) if line == 1 else raw).decode())
     except json.JSONDecodeError as error:
-        if raw.startswith(BOM):
-            raise RowFault("bom", "", "a byte-order mark stands before the row") from None
-        raise RowFault("bad_json", "", f"not valid JSON ({error.msg} at column {error.colno})") from None
+        raise _json_fault(raw, line, error) from None
     except UnicodeDecodeError as error:
-        what = f"not UTF-8 (byte 0x{raw[error.start]:02x} at column {error.start + 1})"
+        what = f"not UTF-8 (byte 0x{error.object[error.start]:02x} at column {error.start + 1})"
         raise RowFault("bad_json", "", what) from None
     except RecursionError:
-        raise RowFault("bad_json", "", "not usable JSON (nested too deeply)") from None
+        raise _too_deep() from None
     except ValueError as error:
         raise RowFault("bad_json", "", f"not usable JSON ({error})") from None
     if not isinstance(value, dict):
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            raise _array()
         raise RowFault("not_object", "", f"a JSON {_kind(value)}, not an object")
+    if raw.count(b"[") + raw.count(b"{") > _MAX_DEPTH and _deeper_than(value, _MAX_DEPTH):
+        raise _too_deep()
     return value
+
+
+def _json_fault(raw: bytes, line: int, error: json.JSONDecodeError) -> RowFault:
+    if b"\0" in raw:
+        place = f"from column {raw.index(0) + 1}: damaged, or saved as UTF-16"
+        return RowFault("bad_json", "", f"not valid JSON (NUL bytes {place})")
+    if without_bom(raw, line).lstrip().startswith(b"["):
+        return _array()
+    if raw.startswith(BOM):
+        return RowFault("bom", "", "a byte-order mark stands before the row")
+    return RowFault("bad_json", "", f"not valid JSON ({error.msg} at column {error.colno})")
+
+
+def _array() -> RowFault:
+    return RowFault("json_array", "", "a JSON array begins here, where one object a line belongs")
+
+
+def _too_deep() -> RowFault:
+    return RowFault("bad_json", "", "not usable JSON (nested too deeply)")
+
+
+def _deeper_than(value: object, depth: int) -> bool:
+    """Whether objects and lists lie within each other more than `depth` times."""
+    level: list[object] = [value]
+    for _ in range(depth):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else cast("list[object]", outer))
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _load(text: str) -> object:

@@ -6,9 +6,12 @@ import wave
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.flywheel.audio import AudioError, probe, waveform
+from clinasr_tui.flywheel.audio import AudioError, AudioInfo, probe, waveform
+from clinasr_tui.flywheel.audio_header import _coded, read_header
 from clinasr_tui.flywheel.manifest import audio_path, read_manifest
 
 
@@ -89,6 +92,111 @@ def test_unusable_audio(tmp_path: Path, name: str, audio_id: str) -> None:
         assert caught.value.id == audio_id
         assert isinstance(caught.value, InputError)
         assert "\n" not in str(caught.value)
+
+
+def flac(path: Path, demo_data: Path, *, cut: int = 0, **stream_info: int) -> Path:
+    """A demo file, cut short or with another word in its header (rate, channels, bits, total)."""
+    content = bytearray(sorted((demo_data / "cycle1" / "audio").glob("*.flac"))[0].read_bytes())
+    packed = int.from_bytes(content[18:26], "big")
+    for name, value in stream_info.items():
+        shift, width = {"total": (0, 36), "bits": (36, 5), "channels": (41, 3), "rate": (44, 20)}[name]
+        packed = packed & ~(((1 << width) - 1) << shift) | value << shift
+    content[18:26] = packed.to_bytes(8, "big")
+    path.write_bytes(content[: len(content) - cut])
+    return path
+
+
+def test_plain_headers_need_no_library_and_say_the_same(demo_data: Path, tmp_path: Path) -> None:
+    import soundfile
+
+    paths = sorted((demo_data / "cycle1" / "audio").glob("*.flac"))[::10]
+    for kind in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"):
+        for channels in (1, 2):
+            paths.append(tmp_path / f"{kind}{channels}.wav")
+            soundfile.write(paths[-1], [[0.1] * channels] * 999, 8000, subtype=kind, format="WAV")
+    for kind, frames in (("PCM_S8", 40000), ("PCM_16", 999), ("PCM_24", 700_000)):
+        paths.append(tmp_path / f"{kind}.flac")
+        soundfile.write(paths[-1], [[0.1, -0.1]] * frames, 44100, subtype=kind, format="FLAC")
+    for path in paths:
+        with soundfile.SoundFile(path) as sound:
+            rate, frames, form = sound.samplerate, sound.frames, f"{sound.format} {sound.subtype}"
+            expected = AudioInfo(frames / rate, rate, sound.channels, frames, form)
+        assert read_header(path, path.stat().st_size) == expected
+        assert probe(str(path)) == expected
+
+
+def test_what_is_not_plain_is_left_to_the_library(tmp_path: Path, demo_data: Path) -> None:
+    import soundfile
+
+    whole = write_wav(tmp_path / "a.wav", [1] * 100).read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[:100])
+    (tmp_path / "endless.wav").write_bytes(whole[:40] + b"\xff" * 4 + whole[44:])
+    soundfile.write(tmp_path / "wide.wav", [0.0] * 50, 8000, format="WAVEX")
+    soundfile.write(tmp_path / "a.ogg", [0.0] * 50, 8000)
+    expected = {"cut.wav": 28, "endless.wav": 100, "wide.wav": 50, "a.ogg": 50}
+    for name, frames in expected.items():
+        path = tmp_path / name
+        assert read_header(path, path.stat().st_size) is None
+        assert probe(path).frames == frames
+
+
+@pytest.mark.parametrize("cut", [20_000, 60_000, 86_900])
+def test_flac_that_ends_early_is_unreadable_as_it_is_for_nemo(
+    tmp_path: Path, demo_data: Path, cut: int
+) -> None:
+    import soundfile
+
+    path = flac(tmp_path / "cut.flac", demo_data, cut=cut)
+    with pytest.raises(AudioError, match="it ends before its header says") as caught:
+        probe(path)
+    assert caught.value.id == "unreadable_audio"
+    with pytest.raises(soundfile.SoundFileError):
+        soundfile.read(path)
+
+
+def test_flac_without_a_length_is_unreadable(tmp_path: Path, demo_data: Path) -> None:
+    with pytest.raises(AudioError, match="does not say how long") as caught:
+        probe(flac(tmp_path / "endless.flac", demo_data, total=0))
+    assert caught.value.id == "unreadable_audio"
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    start=st.sampled_from([b"fLaC", b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0", b"RIFF", b""]),
+    rest=st.binary(max_size=80),
+    whole=st.booleans(),
+    place=st.integers(0, 5000),
+    other=st.binary(min_size=1, max_size=4),
+)
+def test_any_bytes_are_audio_or_an_audio_error(
+    demo_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    start: bytes,
+    rest: bytes,
+    whole: bool,
+    place: int,
+    other: bytes,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.audio"
+    if whole:
+        content = bytearray(sorted((demo_data / "cycle1" / "audio").glob("*.flac"))[0].read_bytes()[:6000])
+        content[place : place + len(other)] = other
+        path.write_bytes(content)
+    else:
+        path.write_bytes(start + rest)
+    try:
+        info = probe(path)
+    except AudioError as error:
+        assert "\n" not in str(error)  # noqa: PT017  (it may also be audio)
+    else:
+        assert 0 < info.seconds < 1e9
+        assert info.channels > 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(number=st.integers(0, 0x10FFFF).filter(lambda n: not 0xD800 <= n < 0xE000))
+def test_frame_numbers_are_written_as_utf8(number: int) -> None:
+    assert _coded(number) == chr(number).encode()
 
 
 def test_a_file_cut_short_still_draws(tmp_path: Path, demo_data: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 import wave
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import given, settings
@@ -29,7 +31,7 @@ GOOD = {
 }
 
 
-def write_wav(path: Path, channels: int = 1, frames: int = 1600) -> None:
+def write_wav(path: Path, channels: int = 1, frames: int = 24000) -> None:
     with wave.open(str(path), "wb") as out:
         out.setnchannels(channels)
         out.setsampwidth(2)
@@ -73,6 +75,8 @@ E, W = Severity.ERROR, Severity.WARNING
         (b"{", ("bad_json", E, "")),
         (b'{"text": "\xff"}', ("bad_json", E, "")),
         (b"[]", ("not_object", E, "")),
+        (b'[{"text": "a"}, {}]', ("json_array", E, "")),
+        (b'{"a": 1,\r' + json.dumps(GOOD)[1:].encode(), ("carriage_return", E, "")),
         (b"\xef\xbb\xbf" + json.dumps(GOOD).encode(), ("bom", E, "")),
         (without("audio_filepath"), ("missing_field", E, "audio_filepath")),
         (without("text"), ("missing_field", E, "text")),
@@ -101,7 +105,8 @@ E, W = Severity.ERROR, Severity.WARNING
     ],
 )
 def test_every_finding(tmp_path: Path, row: dict[str, object] | bytes, found: tuple[str, str, str]) -> None:
-    report = check(tmp_path, GOOD, {**GOOD, "audio_filepath": "b.wav"}, row)
+    others = ({**GOOD, "audio_filepath": name} for name in ("b.wav", "c.wav"))
+    report = check(tmp_path, *others, row)
     (problem,) = report.problems
     assert (problem.id, problem.severity, problem.field) == found
     assert problem.line == 3
@@ -109,11 +114,12 @@ def test_every_finding(tmp_path: Path, row: dict[str, object] | bytes, found: tu
     assert report.ok is (found[1] == "warning")
     rule = rule_for(problem.id, problem.field)
     assert problem.message.endswith(f": {rule.effect}. {rule.remedy}")
+    assert problem.remedy == rule.remedy
     assert problem.message.isprintable()
 
 
 def test_limits_themselves_are_inside(tmp_path: Path) -> None:
-    rows = [{**GOOD, "duration": seconds} for seconds in (20, 0.1)]
+    rows = [{**GOOD, "audio_filepath": f"{seconds}.wav", "duration": seconds} for seconds in (20, 0.1)]
     assert check(tmp_path, *rows).problems == ()
 
 
@@ -123,7 +129,17 @@ def test_punctuation_and_case_do_not_hide_a_term(tmp_path: Path) -> None:
 
 
 def test_a_text_with_colons_is_no_duplicate_key(tmp_path: Path) -> None:
-    assert check(tmp_path, {**GOOD, "text": "cefazolin: 1:2:3"}).problems == ()
+    row = {**GOOD, "audio_filepath": "a:b.wav", "text": "cefazolin: 1:2:3"}
+    assert check(tmp_path, row).problems == ()
+
+
+@pytest.mark.parametrize("text", ["cefazolin: 1:2", "cefazolin \\u003a 1", 'cefazolin \\" : ', "cefazolin"])
+def test_a_duplicate_key_is_found_whatever_the_text(tmp_path: Path, text: str) -> None:
+    raw = json.dumps(GOOD).replace("take cefazolin now", text)[:-1] + ', "text" :"cefazolin"}'
+    assert check(tmp_path, raw.encode()).counts == {"duplicate_key": 1}
+    nested = json.dumps(GOOD).replace("take cefazolin now", text)[:-1] + ', "x": {"y": 1, "y": {}}}'
+    (problem,) = check(tmp_path, nested.encode()).problems
+    assert (problem.id, problem.field) == ("duplicate_key", "y")
 
 
 def test_several_findings_of_one_row(tmp_path: Path) -> None:
@@ -171,6 +187,62 @@ def test_audio_is_looked_at_where_nemo_looks(tmp_path: Path) -> None:
     assert "crashes the run when drawn" in missing.message
     assert "end of epoch 0" in missing.message
     assert "the same audio as line 1" in report.problems[5].message
+
+
+def test_durations_are_compared_with_the_audio(tmp_path: Path) -> None:
+    for seconds in (1.5, 21.0):
+        write_wav(tmp_path / f"{seconds}.wav", frames=round(seconds * 16000))
+    said: list[object] = [1.5, 1.45, 1.549, 1.4, 1.6, None, None]
+    rows = [
+        {**GOOD, "audio_filepath": f"x/../{'./' * at}1.5.wav", "duration": s} for at, s in enumerate(said)
+    ]
+    rows[-1]["audio_filepath"] = "21.0.wav"
+    report = check(tmp_path, *rows, audio=True)
+    found = [(problem.line, problem.id, problem.field) for problem in report.problems]
+    assert [each for each in found if each[1] != "duplicate_audio"] == [
+        (4, "wrong_duration", "audio_filepath"),
+        (5, "wrong_duration", "audio_filepath"),
+        (6, "null_duration", "duration"),
+        (7, "null_duration", "duration"),
+        (7, "too_long", "audio_filepath"),
+    ]
+    messages = {
+        problem.line: problem.message for problem in report.problems if problem.id != "duplicate_audio"
+    }
+    assert messages[4].startswith("duration says 1.40 s, the audio lasts 1.50 s: ")
+    assert "--fill-durations" in messages[4]
+    assert "may run out of memory" in messages[7]
+
+
+def test_the_same_audio_is_told_without_looking_at_files(tmp_path: Path) -> None:
+    names = ["a.wav", "b.wav", "./a.wav", str(tmp_path / "b.wav"), "audio/../a.wav", "c.wav"]
+    report = check(tmp_path, *({**GOOD, "audio_filepath": name} for name in names))
+    assert [(problem.line, problem.message[:28]) for problem in report.problems] == [
+        (3, "the same audio as line 1: on"),
+        (4, "the same audio as line 2: on"),
+        (5, "the same audio as line 1: on"),
+    ]
+    assert (report.errors, report.warnings, report.truncated) == (0, 3, False)
+
+
+def test_a_json_array_is_one_finding_not_one_a_line(tmp_path: Path) -> None:
+    rows = [GOOD, {**GOOD, "audio_filepath": "b.wav"}]
+    for text in (json.dumps(rows), json.dumps(rows, indent=1), "\n\n" + json.dumps(rows, indent=1)[:-30]):
+        report = check(tmp_path, text.encode())
+        assert (report.rows, report.ok, report.counts) == (0, False, {"json_array": 1})
+        assert report.problems[0].line == (3 if text.startswith("\n") else 1)
+        assert "jq -c" in report.problems[0].remedy
+
+
+def test_a_pipe_is_checked_too(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    write_wav(tmp_path / "a.wav")
+    feed = Thread(target=lambda: pipe.write_text(json.dumps(GOOD) + "\n{"))
+    feed.start()
+    report = check_manifest(pipe)
+    feed.join()
+    assert (report.rows, report.counts) == (2, {"bad_json": 1})
 
 
 def test_progress_grows_and_can_cancel(demo_data: Path) -> None:

@@ -1,0 +1,136 @@
+"""Run a function over the parts of a job in processes of their own.
+
+The workers are fresh interpreters: a process with threads (the app) cannot be forked safely. They
+stay out of the terminal's process group, so Ctrl-C reaches only this process, which ends them.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from time import monotonic
+from typing import Any, TypeVar, cast
+
+from clinasr_tui.flywheel.progress import Progress, report
+
+T = TypeVar("T")
+
+_ROOT = str(Path(__file__).resolve().parents[2])
+# Appended, not put first: next to an installed package stand others that may shadow the library's.
+_PROGRAM = f"import sys; sys.path.append({_ROOT!r}); from {__name__} import serve; serve()"
+_SECONDS_PER_REPORT = 0.05
+
+
+def processes() -> int:
+    """Cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def run_parts(
+    function: Callable[..., T], parts: Sequence[tuple[Any, ...]], *, progress: Progress | None, work: str
+) -> list[T]:
+    """`function(*part, progress=…)` for every part at the same time; the results in the parts' order.
+
+    `function` is one of a module (workers import it by name); arguments and results are pickled. What
+    it raises is raised here. `progress` hears of the parts' mean fraction and may cancel the `work`
+    (raises InterruptedError). A worker that cannot start or is killed costs time only: its part is
+    done here.
+    """
+    events: SimpleQueue[tuple[int, str, Any]] = SimpleQueue()
+    workers: list[_Worker] = []
+    results: dict[int, T] = {}
+    fractions = [0.0] * len(parts)
+    try:
+        for number, part in enumerate(parts):
+            workers.append(_Worker(number, (function.__module__, function.__qualname__, part), events))
+        while len(results) < len(parts):
+            number, kind, value = events.get()
+            if kind == "result":
+                results[number] = cast("T", value)
+            elif kind == "error":
+                raise value
+            elif kind == "lost":
+                results[number] = function(*parts[number], progress=None)
+            fractions[number] = max(fractions[number], value if kind == "progress" else 1.0)
+            report(progress, sum(fractions) / len(parts), work)
+    finally:
+        for worker in workers:
+            worker.end()
+    return [results[number] for number in range(len(parts))]
+
+
+class _Worker:
+    """One process and the thread that listens to it: events are (part, kind, value)."""
+
+    def __init__(self, number: int, task: tuple[Any, ...], events: SimpleQueue[tuple[int, str, Any]]) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        with suppress(OSError):
+            self._process = subprocess.Popen(  # noqa: S603  (this Python, our own module)
+                [sys.executable, "-P", "-c", _PROGRAM],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                process_group=0,
+            )
+        self._thread = Thread(target=self._listen, args=(number, task, events), daemon=True)
+        self._thread.start()
+
+    def _listen(self, number: int, task: tuple[Any, ...], events: SimpleQueue[tuple[int, str, Any]]) -> None:
+        kind, value = "progress", None
+        try:
+            assert self._process is not None
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            with self._process.stdin as stdin:
+                pickle.dump(task, stdin)
+            while kind == "progress":
+                kind, value = pickle.load(self._process.stdout)  # noqa: S301  (written by our own child)
+                events.put((number, kind, value))
+        except Exception:  # whatever became of it, its part must be done
+            events.put((number, "lost", None))
+
+    def end(self) -> None:
+        """Stop the process, whatever it is doing."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._thread.join()
+        if self._process is not None and self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def serve() -> None:
+    """A worker's life: one task from standard input, progress and result to standard output."""
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not mix with the pickles
+    module, name, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301  (written by our own parent)
+    told = 0.0
+
+    def send(kind: str, value: object) -> None:
+        pickle.dump((kind, value), channel, pickle.HIGHEST_PROTOCOL)
+        channel.flush()
+
+    def progress(fraction: float) -> bool:
+        nonlocal told
+        if monotonic() - told > _SECONDS_PER_REPORT:
+            told = monotonic()
+            send("progress", fraction)
+        return True
+
+    try:
+        send("result", getattr(import_module(module), name)(*arguments, progress=progress))
+    except BrokenPipeError:
+        pass  # nobody waits for the result any more
+    except Exception as error:
+        send("error", error)
+    # Freeing a million rows one by one takes longer than ending does.
+    os._exit(0)
