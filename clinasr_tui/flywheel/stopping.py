@@ -140,17 +140,17 @@ def _whole(info: Mapping[str, object], keys: Sequence[str]) -> int | None:
 
 
 def epochs_since_best(
-    val_wer: Sequence[tuple[int, float]], max_steps: int | None, max_epochs: int | None
+    val_wer: Sequence[tuple[int, float]], steps: int | None, epochs: int | None
 ) -> int | None:
     """Whole epochs between the best validation WER and the last one; `val_wer` holds (step, value).
 
-    None where fewer than two finite values or the length of an epoch are not known.
+    So many `steps` are so many `epochs`. None where that or two finite values are not known.
     """
     points = [(step, value) for step, value in val_wer if math.isfinite(value)]
-    if len(points) < 2 or not max_steps or not max_epochs:
+    if len(points) < 2 or not steps or not epochs:
         return None
     best = min(points, key=lambda point: point[1])[0]
-    return round((points[-1][0] - best) * max_epochs / max_steps)
+    return round((points[-1][0] - best) * epochs / steps)
 
 
 def stop_reasons(

@@ -31,7 +31,9 @@ def tuning_facts(run: RunRef) -> RunFacts:
     except (InputError, OSError):
         return told
     reached = None if snapshot.epoch is None else snapshot.epoch + 1
-    since = epochs_since_best(snapshot.val_wer, snapshot.max_steps, snapshot.max_epochs)
+    whole = (snapshot.max_steps, snapshot.max_epochs)
+    done = (None if snapshot.step is None else snapshot.step + 1, reached)
+    since = epochs_since_best(snapshot.val_wer, *(whole if all(whole) else done))
     overfit = next((alert.message for alert in snapshot.health if alert.id == "overfit"), "")
     return RunFacts(
         run.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clinasr_tui.flywheel.bases import DEFAULT_BASE, Standing, base_standing
+from clinasr_tui.flywheel.bases import DEFAULT_BASE, Standing, another_base, base_standing
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,18 @@ def test_english_names_are_only_not_verified(name: str) -> None:
 
 def test_a_streaming_base_of_another_family_says_so() -> None:
     assert "streaming" in base_standing("nvidia/stt_en_fastconformer_hybrid_large_streaming_multi").reason
+
+
+@pytest.mark.parametrize(
+    ("model", "base", "other"),
+    [
+        ("nvidia/nemotron-speech-streaming-en-0.6b", DEFAULT_BASE, True),
+        ("stt_en_conformer_ctc_large", DEFAULT_BASE, True),
+        ("Parakeet-TDT-0.6b-v2", DEFAULT_BASE, False),
+        ("base", DEFAULT_BASE, False),
+        ("", DEFAULT_BASE, False),
+        ("nvidia/parakeet-tdt-0.6b-v2 + sft3", DEFAULT_BASE, False),
+    ],
+)
+def test_a_baseline_of_another_model_than_the_base(model: str, base: str, other: bool) -> None:
+    assert another_base(model, base) is other

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clinasr_tui.flywheel.bases import DEFAULT_BASE, base_standing
-from clinasr_tui.flywheel.gate import GateResult, Route, evaluate_gate, headline_result
+from clinasr_tui.flywheel.gate import GateResult, Route, Thresholds, evaluate_gate, headline_result
 from clinasr_tui.flywheel.leaderboard import GroupFigure, Leaderboard, build_leaderboard
 from tests.support.scored_rows import by_hit, demo_cycle, scored
 
@@ -208,3 +208,75 @@ def test_several_priority_categories_must_each_hold() -> None:
 def test_no_priority_at_all() -> None:
     result = gate(board(), priority=())
     assert (result.verdict, result.route) == ("blocked", Route.BUILD)
+
+
+def test_the_interval_of_the_priority_ker_is_shown_and_heeded() -> None:
+    result = gate(board(0.42), intervals={"drug": (0.31, 0.53)})
+    shown = {criterion.id: criterion.measured for criterion in result.criteria}
+    assert shown["priority_ker"] == "0.420 (95 % 0.31–0.53, n 60)"
+    assert result.honest.verdict == "pass"
+    assert result.figures["drug"] == (0.42, 60, (0.31, 0.53))
+
+
+@pytest.mark.parametrize(
+    ("ker", "interval", "verdict", "honest", "says"),
+    [
+        (0.42, (0.30, 0.55), "pass", "uncertain", "is above 0.3 but its 95 % interval is not"),
+        (0.42, (0.31, 0.55), "pass", "pass", "same side"),
+        (0.25, (0.10, 0.40), "blocked", "uncertain", "is not above 0.3 but its 95 % interval reaches there"),
+        (0.25, (0.20, 0.30), "blocked", "blocked", "same side"),
+        (0.42, None, "pass", "pass", "No interval is known"),
+    ],
+)
+def test_what_the_interval_says_of_the_verdict(
+    ker: float, interval: tuple[float, float] | None, verdict: str, honest: str, says: str
+) -> None:
+    result = gate(board(ker), intervals={"drug": interval})
+    assert (result.verdict, result.honest.verdict) == (verdict, honest)
+    assert says in result.honest.why
+    assert (result.honest.why in result.reasons) is (honest == "uncertain")
+
+
+def test_chance_does_not_excuse_what_is_no_estimate() -> None:
+    result = gate(board(0.25, rows=40), intervals={"drug": (0.1, 0.5)})
+    assert result.honest.verdict == "blocked"
+
+
+def test_every_priority_category_must_reach_the_threshold_for_doubt() -> None:
+    made = board(0.2, procedure=(0.05, 20))
+    both = {"drug": (0.1, 0.4), "procedure": (0.0, 0.1)}
+    assert gate(made, priority=("drug", "procedure"), intervals=both).honest.verdict == "blocked"
+    high = {"drug": (0.1, 0.4), "procedure": (0.0, 0.35)}
+    assert gate(made, priority=("drug", "procedure"), intervals=high).honest.verdict == "uncertain"
+
+
+def test_findings_by_id() -> None:
+    assert gate(board()).findings == ()
+    noisy = gate(board(noise={"clean": (0.05, 40), "snr_5db": (0.7, 40), "snr_15db": (0.1, 40)}))
+    (finding,) = noisy.findings
+    assert (finding.id, finding.route) == ("robustness_gap", Route.BUILD)
+    assert "snr_5db rows (0.700, n 40)" in finding.message
+    assert "snr_15db" not in finding.message
+    low = gate(board(0.05, procedure=(0.6, 20)), priority=("drug", "procedure"))
+    assert [(one.id, one.route) for one in low.findings] == [("saturated", Route.HARDEN)]
+    both = {"merriam-webster": (0.05, 420), "magpie_g2p": (0.41, 180)}
+    assert [one.id for one in gate(board(0.05, ipa=both)).findings] == ["pronunciation_gap", "saturated"]
+
+
+def test_other_thresholds_decide_and_are_said() -> None:
+    limits = Thresholds(finetune_above=0.2, min_rows=20, good_ker=0.0)
+    result = gate(board(0.25, rows=30), thresholds=limits)
+    assert result.passed
+    assert [one.key for one in result.deviations] == [
+        "[gate] finetune_above",
+        "[gate] min_rows",
+        "[gate] good_ker",
+    ]
+    assert "[gate] good_ker: 0 instead of the usual 0.1, from clinasr.toml." in result.reasons
+    assert {criterion.threshold for criterion in result.criteria} >= {"> 0.200 (published 0.3)"}
+
+
+def test_a_ker_of_another_known_model_is_said() -> None:
+    result = gate(board(), scored_model="nvidia/nemotron-speech-streaming-en-0.6b")
+    assert result.passed
+    assert any("score the base before tuning it" in reason for reason in result.reasons)
