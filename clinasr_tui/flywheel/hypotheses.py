@@ -1,42 +1,37 @@
-"""Read transcripts: `per_sample.json`, `offline_hyps.jsonl` (method, section 1).
+"""Transcripts: `per_sample.json`, `offline_hyps.jsonl` (method, section 1).
 
-Either file is JSONL or one JSON array.
+Either file is JSONL or one JSON array. `read_hypotheses` keeps all of it in memory; files of millions
+of rows are read by `score_file`.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple, cast
+from pathlib import Path
+from typing import NamedTuple, cast
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.flywheel.files import numbered_lines, open_input
-from clinasr_tui.flywheel.manifest import (
-    ManifestRow,
-    RowFault,
-    clinical_text,
-    decode_object,
-    required_text,
-    without_bom,
+from clinasr_tui.flywheel.files import open_input
+from clinasr_tui.flywheel.manifest import without_bom
+from clinasr_tui.flywheel.transcript_blocks import (
+    BLOCK_BYTES,
+    KEYS,
+    LineFault,
+    Row,
+    columns_of,
+    count_lines,
+    parse_lines,
+    repeated_key,
+    whole_lines,
 )
 from clinasr_tui.flywheel.vocabulary import CLINICAL_FIELDS
 
 # A column's attribute name and the key it is read from, in the order of `Hypothesis` after `line`.
-_KEYS = {
-    "audio_filepath": "audio_filepath",
-    "reference": "ref",
-    "hypothesis": "hyp",
-    **{name: name for name in CLINICAL_FIELDS},
-}
-_values_of = itemgetter(*_KEYS.values())
-_ALL_TEXT = {str}
-# Columns whose values repeat: one string object a value keeps a million rows small.
-_REPEATING = CLINICAL_FIELDS
-_BATCH = 4096
+COLUMNS = dict(zip(("audio_filepath", "reference", "hypothesis", *CLINICAL_FIELDS), KEYS, strict=True))
+_BATCH = 256
 
 
 class Hypothesis(NamedTuple):
@@ -56,73 +51,132 @@ class Hypothesis(NamedTuple):
 
 @dataclass(slots=True)
 class Hypotheses:
-    """Transcribed rows in input order, one list a column (a million rows must fit and be quick)."""
+    """Transcribed rows in input order, one sequence a column: lists, or the small ones of `columns`."""
 
     path: Path | None
-    line: list[int] = field(default_factory=list)
+    line: Sequence[int] = field(default_factory=list)
     """Where the row stands: 1-based line in a JSONL file, 1-based element in a JSON array."""
-    audio_filepath: list[str] = field(default_factory=list)
-    reference: list[str] = field(default_factory=list)
-    hypothesis: list[str] = field(default_factory=list)
-    term: list[str] = field(default_factory=list)
-    entity_category: list[str] = field(default_factory=list)
-    ipa_source: list[str] = field(default_factory=list)
-    voice_id: list[str] = field(default_factory=list)
-    noise_level: list[str] = field(default_factory=list)
-    context_type: list[str] = field(default_factory=list)
+    audio_filepath: Sequence[str] = field(default_factory=list)
+    reference: Sequence[str] = field(default_factory=list)
+    hypothesis: Sequence[str] = field(default_factory=list)
+    term: Sequence[str] = field(default_factory=list)
+    entity_category: Sequence[str] = field(default_factory=list)
+    ipa_source: Sequence[str] = field(default_factory=list)
+    voice_id: Sequence[str] = field(default_factory=list)
+    noise_level: Sequence[str] = field(default_factory=list)
+    context_type: Sequence[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.reference)
 
     def row(self, index: int) -> Hypothesis:
         """Row `index` (0-based)."""
-        return Hypothesis(self.line[index], *(self.column(name)[index] for name in _KEYS))
+        return Hypothesis(self.line[index], *(self.column(name)[index] for name in COLUMNS))
 
-    def column(self, name: str) -> list[str]:
+    def column(self, name: str) -> Sequence[str]:
         """A text column by its field name (`term`, `entity_category`, …)."""
-        if name not in _KEYS:
+        if name not in COLUMNS:
             raise KeyError(name)
-        return cast("list[str]", getattr(self, name))
+        return cast("Sequence[str]", getattr(self, name))
+
+    def replace_column(self, name: str, texts: Sequence[str]) -> None:
+        """Put other texts in place of a column, one a row."""
+        if name not in COLUMNS or len(texts) != len(self):
+            raise KeyError(name)
+        setattr(self, name, texts)
 
     def select(self, indices: Iterable[int]) -> Hypotheses:
-        """A copy with just these rows, in this order."""
+        """A copy in memory with just these rows, in this order."""
         chosen = list(indices)
-        copy = Hypotheses(self.path, [self.line[index] for index in chosen])
-        for name in _KEYS:
-            column = self.column(name)
-            copy.column(name).extend([column[index] for index in chosen])
-        return copy
+        columns = ([column[index] for index in chosen] for column in map(self.column, COLUMNS))
+        return Hypotheses(self.path, [self.line[index] for index in chosen], *columns)
 
 
 def read_hypotheses(path: Path) -> Hypotheses:
     """Read transcripts of either form; null or absent clinical fields are "".
 
     Raises InputError naming `path:line` (in a JSON array the element's number) for a row without
-    `ref` or `hyp`, and for what is not JSON.
+    `ref` or `hyp`, for a key that stands twice, and for what is not JSON.
     """
     with open_input(path, "transcript file") as stream:
-        first = next((line for line in iter(stream.readline, b"") if not line.isspace()), b"")
-        stream.seek(0)
-        if without_bom(first, 1).lstrip().startswith(b"["):
-            found = _read_rows(path, _array_elements(stream, path), "element ")
-        else:
-            found = _read_rows(path, _jsonl_objects(stream, path), "")
-    if not found:
-        raise InputError("there are no transcripts", where=str(path), remedy="Make them in stage eval")
+        try:
+            array = is_array(stream.fileno())
+            found = _read_array(path, stream.read()) if array else _read_lines(path, stream.fileno())
+        except OSError as error:
+            raise unreadable(path, error) from None
+    if not len(found):
+        raise no_transcripts(path)
     return found
 
 
-def _jsonl_objects(stream: BinaryIO, path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
-    for line, raw in numbered_lines(stream):
-        try:
-            yield line, decode_object(raw, line)
-        except RowFault as fault:
-            raise fault.as_input_error(f"{path}:{line}") from None
+def no_transcripts(path: Path) -> InputError:
+    """What is said of a file without rows."""
+    return InputError("there are no transcripts", where=str(path), remedy="Make them in stage eval")
 
 
-def _array_elements(stream: BinaryIO, path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
+def unreadable(path: Path, error: OSError) -> InputError:
+    """What is said of a file that was opened and then cannot be read (a pipe, a failing disk)."""
+    why = error.strerror or str(error)
+    return InputError(f"cannot be read ({why})", where=str(path), remedy="Name a regular file, and try again")
+
+
+def is_array(descriptor: int) -> bool:
+    """Whether a file begins like a JSON array."""
+    position = 0
+    while block := os.pread(descriptor, BLOCK_BYTES, position):
+        start = without_bom(block, 1 if position == 0 else 2).lstrip()
+        if start:
+            return start.startswith(b"[")
+        position += len(block)
+    return False
+
+
+class _Columns:
+    """Columns in memory, filled batch by batch."""
+
+    def __init__(self) -> None:
+        self.line: list[int] = []
+        self.texts: dict[str, list[str]] = {name: [] for name in COLUMNS}
+        self._seen: dict[str, str] = {}
+
+    def add(self, rows: Sequence[Row], numbers: Sequence[int]) -> None:
+        """Put rows behind those there are. Raises LineFault."""
+        if not rows:
+            return
+        self.line.extend(numbers)
+        for (name, texts), column in zip(self.texts.items(), columns_of(rows, numbers), strict=True):
+            # Their values repeat: one string object a value keeps the rows small.
+            texts.extend(map(self._seen.setdefault, column, column) if name in CLINICAL_FIELDS else column)
+
+
+def _read_lines(path: Path, descriptor: int) -> Hypotheses:
+    columns, line = _Columns(), 1
     try:
-        elements = json.loads(without_bom(stream.read(), 1).decode())
+        for _, block in whole_lines(descriptor, 0, os.fstat(descriptor).st_size):
+            columns.add(*parse_lines(block, line))
+            line += count_lines(block)
+    except LineFault as found:
+        raise found.fault.as_input_error(f"{path}:{found.line}") from None
+    return Hypotheses(path, columns.line, **columns.texts)
+
+
+def _read_array(path: Path, raw: bytes) -> Hypotheses:
+    elements = _array_elements(path, raw)
+    columns = _Columns()
+    try:
+        for start in range(0, len(elements), _BATCH):
+            rows = elements[start : start + _BATCH]
+            columns.add(rows, range(start + 1, start + 1 + len(rows)))
+    except LineFault as found:
+        raise found.fault.as_input_error(f"{path}:element {found.line}") from None
+    return Hypotheses(path, columns.line, **columns.texts)
+
+
+def _array_elements(path: Path, raw: bytes) -> list[Row]:
+    try:
+        text = without_bom(raw, 1).decode()
+        elements = json.loads(text)
+        repeated = repeated_key(text, elements)
     except json.JSONDecodeError as error:
         what = f"not valid JSON ({error.msg} at column {error.colno})"
         raise InputError(what, where=f"{path}:{error.lineno}", remedy="Write the file again") from None
@@ -132,84 +186,8 @@ def _array_elements(stream: BinaryIO, path: Path) -> Iterator[tuple[int, Mapping
         if not isinstance(element, dict):
             where = f"{path}:element {number}"
             raise InputError("not a JSON object", where=where, remedy="Fix or remove it")
-        yield number, element
-
-
-def _read_rows(path: Path, objects: Iterator[tuple[int, Mapping[str, object]]], position: str) -> Hypotheses:
-    """Fill the columns batch by batch: transposing a batch is quicker than appending value by value."""
-    found = Hypotheses(path)
-    seen: dict[str, str] = {}
-    batch: list[tuple[str, ...]] = []
-    for number, fields in objects:
-        found.line.append(number)
-        try:
-            values = _values_of(fields)
-            usable = set(map(type, values)) == _ALL_TEXT
-        except KeyError:
-            usable = False
-        batch.append(values if usable else _lenient_values(fields, f"{path}:{position}{number}"))
-        if len(batch) == _BATCH:
-            _append(found, batch, seen)
-            batch.clear()
-    _append(found, batch, seen)
-    return found
-
-
-def _lenient_values(fields: Mapping[str, object], where: str) -> tuple[str, ...]:
-    """A row's values where a clinical field or the audio is absent, null or no text."""
-    try:
-        required = (required_text(fields, "ref"), required_text(fields, "hyp"))
-    except RowFault as fault:
-        raise fault.as_input_error(where) from None
-    audio, *clinical = (clinical_text(fields.get(name)) for name in ("audio_filepath", *CLINICAL_FIELDS))
-    return (audio, *required, *clinical)
-
-
-def _append(found: Hypotheses, batch: list[tuple[str, ...]], seen: dict[str, str]) -> None:
-    for name, values in zip(_KEYS, zip(*batch, strict=True), strict=False):
-        shared = map(seen.setdefault, values, values) if name in _REPEATING else values
-        found.column(name).extend(shared)
-
-
-def fill_from_manifest(hypotheses: Hypotheses, manifest: Iterable[ManifestRow]) -> list[str]:
-    """Fill empty clinical fields (and references) by `audio_filepath` from a manifest; returns warnings.
-
-    A row whose path is not in the manifest is matched by its file name where that is unique there:
-    transcripts often carry absolute paths, manifests relative ones.
-    """
-    by_path: dict[str, ManifestRow] = {}
-    ambiguous: set[str] = set()
-    for row in manifest:
-        if by_path.setdefault(row.audio_filepath, row) is not row:
-            ambiguous.add(row.audio_filepath)
-    names = Counter(map(_file_name, by_path))
-    by_name = {_file_name(path): row for path, row in by_path.items() if names[_file_name(path)] == 1}
-    unmatched = by_file_name = twice = different = 0
-    for index, path in enumerate(hypotheses.audio_filepath):
-        source = by_path.get(path) or by_name.get(_file_name(path))
-        if source is None:
-            unmatched += 1
-            continue
-        by_file_name += path not in by_path
-        twice += source.audio_filepath in ambiguous
-        different += not _fill_row(hypotheses, index, source)
-    counted = {
-        "not in the manifest: their clinical fields stay as they are": unmatched,
-        "matched by file name only": by_file_name,
-        "whose audio stands more than once in the manifest: filled from its first row": twice,
-        "whose reference differs from the manifest's text: the transcript file's is scored": different,
-    }
-    return [f"{count} row{'s' * (count != 1)} {what}" for what, count in counted.items() if count]
-
-
-def _fill_row(hypotheses: Hypotheses, index: int, source: ManifestRow) -> bool:
-    """Fill row `index`; False if its reference is another one than the manifest's."""
-    for name in CLINICAL_FIELDS:
-        column = hypotheses.column(name)
-        column[index] = column[index] or getattr(source, name)
-    hypotheses.reference[index] = hypotheses.reference[index] or source.text
-    return hypotheses.reference[index] == source.text
-
-
-def _file_name(path: str) -> str:
-    return PurePosixPath(path).name
+    if repeated is not None:
+        number, key = repeated
+        where = f"{path}:element {number}"
+        raise InputError(f"{key} stands twice in the row", where=where, remedy="Fix or remove it")
+    return cast("list[Row]", elements)

@@ -15,34 +15,33 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.forgetting import GeneralChange
     from clinasr_tui.flywheel.gate import GateResult
     from clinasr_tui.flywheel.leaderboard import Leaderboard
+    from clinasr_tui.flywheel.progress import Progress
     from clinasr_tui.flywheel.scoring import ScoredSet
     from clinasr_tui.flywheel.stopping import RunFacts
     from clinasr_tui.flywheel.workspace import Cycle, Settings, Workspace
 
 
-def scored_file(path: Path, manifest: Path | None, warn: Callable[[str], object] | None = None) -> ScoredSet:
-    """Read and score transcripts; a manifest fills fields they lack. Raises InputError."""
-    from clinasr_tui.flywheel.hypotheses import fill_from_manifest, read_hypotheses
-    from clinasr_tui.flywheel.manifest import read_manifest
-    from clinasr_tui.flywheel.scoring import score
+def scored_file(
+    path: Path,
+    manifest: Path | None,
+    warn: Callable[[str], object] | None = None,
+    progress: Progress | None = None,
+) -> ScoredSet:
+    """Read and score transcripts; a manifest fills fields they lack. Raises InputError, InterruptedError."""
+    from clinasr_tui.flywheel.score_file import score_file
 
-    hypotheses = read_hypotheses(path)
-    if manifest is not None:
-        for warning in fill_from_manifest(hypotheses, read_manifest(manifest)):
-            if warn is not None:
-                warn(warning)
-    return score(hypotheses)
+    return score_file(path, manifest, progress=progress, warn=warn)
 
 
-def scored_cycle(cycle: Cycle) -> ScoredSet:
-    """A cycle's scored rows. Raises InputError if the cycle has no transcripts."""
+def scored_cycle(cycle: Cycle, progress: Progress | None = None) -> ScoredSet:
+    """A cycle's scored rows. Raises InputError without transcripts, InterruptedError if cancelled."""
     if cycle.hypotheses is None:
         raise InputError(
             "no transcripts (per_sample.json, offline_hyps.jsonl)",
             where=cycle.folder.name,
             remedy="Transcribe the manifest first (the eval stage); the cycle then appears here by itself",
         )
-    return scored_file(cycle.hypotheses, cycle.manifest)
+    return scored_file(cycle.hypotheses, cycle.manifest, progress=progress)
 
 
 def gate_of(

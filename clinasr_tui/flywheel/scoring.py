@@ -8,19 +8,19 @@ corpus-level figures can be told from the same arrays. Rows do not depend on eac
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from clinasr_tui.flywheel.hypotheses import Hypotheses
-from clinasr_tui.flywheel.normalise import contains_term, normalise
+from clinasr_tui.flywheel.row_scores import COLUMNS, NO_KER, score_texts
 
-NO_KER = -1
-"""Stands in `Scores.ker` for a row without a term: it has no KER and is left out of KER means.
+if TYPE_CHECKING:
+    from clinasr_tui.flywheel.hypotheses import Hypotheses
+    from clinasr_tui.flywheel.progress import Progress
 
-A term of which nothing is left after normalisation (`"!"`) counts as none.
-"""
+__all__ = ["NO_KER", "RowScore", "ScoredSet", "Scores", "score", "score_range", "score_row"]
 
+_BATCH = 256
+"""Rows scored at a time: what is made of them then fits the processor's cache."""
 _SLICE = 8192
 """Rows between two reports of progress."""
 
@@ -43,7 +43,7 @@ class Scores:
     char_errors: array[int]
     reference_chars: array[int]
     ker: array[int]
-    """0 hit, 1 miss, NO_KER."""
+    """0 hit, 1 miss, NO_KER: it stands for a row without a term, which is left out of KER means."""
     ser: array[int]
 
     def __len__(self) -> int:
@@ -52,7 +52,11 @@ class Scores:
     @classmethod
     def empty(cls) -> Scores:
         """No rows yet: 32-bit counts, 8-bit KER and SER."""
-        return cls(array("i"), array("i"), array("i"), array("i"), array("b"), array("b"))
+        return cls(*(array(kind) for kind in COLUMNS.values()))
+
+    def columns(self) -> list[array[int]]:
+        """All columns in the order of `row_scores.COLUMNS`."""
+        return [getattr(self, name) for name in COLUMNS]
 
     def row(self, index: int) -> RowScore:
         """Scores of row `index`: errors / max(reference length, 1)."""
@@ -66,12 +70,8 @@ class Scores:
 
     def extend(self, other: Scores) -> None:
         """Put the rows of `other` after these."""
-        self.word_errors.extend(other.word_errors)
-        self.reference_words.extend(other.reference_words)
-        self.char_errors.extend(other.char_errors)
-        self.reference_chars.extend(other.reference_chars)
-        self.ker.extend(other.ker)
-        self.ser.extend(other.ser)
+        for column, more in zip(self.columns(), other.columns(), strict=True):
+            column.extend(more)
 
 
 @dataclass(slots=True)
@@ -87,40 +87,20 @@ class ScoredSet:
 
 def score_row(reference: str, hypothesis: str, term: str) -> RowScore:
     """Score one row."""
-    single = Hypotheses(None, reference=[reference], hypothesis=[hypothesis], term=[term])
-    return score_range(single, 0, 1).row(0)
+    return Scores(*score_texts([reference], [hypothesis], [term])).row(0)
 
 
 def score_range(hypotheses: Hypotheses, start: int, stop: int) -> Scores:
-    """Score rows `start` to `stop` (0-based, end excluded) in one loop."""
-    from rapidfuzz.distance import Levenshtein
-
-    distance = Levenshtein.distance
+    """Score rows `start` to `stop` (0-based, end excluded)."""
     scores = Scores.empty()
-    terms: dict[str, str] = {}
-    for reference, hypothesis, term in zip(
-        hypotheses.reference[start:stop],
-        hypotheses.hypothesis[start:stop],
-        hypotheses.term[start:stop],
-        strict=True,
-    ):
-        ref = normalise(reference)
-        hyp = normalise(hypothesis)
-        ref_words = ref.split()
-        same = ref == hyp
-        scores.reference_words.append(len(ref_words))
-        scores.reference_chars.append(len(ref))
-        scores.word_errors.append(0 if same else distance(ref_words, hyp.split()))
-        scores.char_errors.append(0 if same else distance(ref, hyp))
-        scores.ser.append(not same)
-        keyword = terms.get(term)
-        if keyword is None:
-            keyword = terms[term] = normalise(term)
-        scores.ker.append(not contains_term(hyp, keyword) if keyword else NO_KER)
+    for first in range(start, stop, _BATCH):
+        rows = slice(first, min(first + _BATCH, stop))
+        texts = (hypotheses.reference[rows], hypotheses.hypothesis[rows], hypotheses.term[rows])
+        scores.extend(Scores(*score_texts(*texts)))
     return scores
 
 
-def score(hypotheses: Hypotheses, progress: Callable[[float], bool] | None = None) -> ScoredSet:
+def score(hypotheses: Hypotheses, progress: Progress | None = None) -> ScoredSet:
     """Score every row. `progress(fraction)` may return False to cancel (raises InterruptedError)."""
     total = len(hypotheses)
     scores = Scores.empty()

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.flywheel.hypotheses import Hypotheses, fill_from_manifest, read_hypotheses
+from clinasr_tui.flywheel.hypotheses import Hypotheses, read_hypotheses
 from clinasr_tui.flywheel.manifest import parse_row
+from clinasr_tui.flywheel.manifest_fill import fill_from_manifest
 from clinasr_tui.flywheel.vocabulary import CLINICAL_FIELDS
 
 ROWS = [

@@ -1,0 +1,276 @@
+"""Text columns of a million rows in little memory: each reads like a list of strings.
+
+Values that repeat are numbers into their distinct values, audio paths stand in one run of bytes, and
+references and hypotheses stay in the file they came from.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+from zlib import crc32
+
+from clinasr_tui.errors import InputError
+from clinasr_tui.flywheel.transcript_blocks import LineFault, Row, columns_of, parse_lines
+from clinasr_tui.flywheel.transcript_parts import file_identity
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+GONE = "(the file was changed after it was scored)"
+"""Stands for a text that cannot be read back any more."""
+_STEP = 1 << 14
+
+
+class TextColumn(Sequence[str]):
+    """A read-only column; equal to any sequence of the same texts."""
+
+    def _at(self, index: int) -> str:
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        places = range(len(self))[index]
+        return self._at(places) if isinstance(places, int) else [self._at(place) for place in places]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str) or len(other) != len(self):
+            return False
+        return all(one == two for one, two in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class CodedColumn(TextColumn):
+    """Values that repeat: `codes` holds each row's place in `values`, which are all different."""
+
+    def __init__(self, values: list[str], codes: NDArray[np.unsignedinteger[Any]]) -> None:
+        self.values = values
+        self.codes = codes
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> CodedColumn:
+        """Number values in order of first appearance."""
+        import numpy as np
+
+        if isinstance(texts, CodedColumn):
+            return texts
+        numbers: dict[str, int] = {}
+        codes = np.fromiter((numbers.setdefault(text, len(numbers)) for text in texts), dtype=np.uint32)
+        return cls(list(numbers), codes)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self.codes), _STEP):
+            yield from map(self.values.__getitem__, self.codes[start : start + _STEP].tolist())
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, CodedColumn) and other.values == self.values:
+            return len(self) == len(other) and bool((self.codes == other.codes).all())
+        return super().__eq__(other)
+
+    __hash__ = None
+
+    def __contains__(self, text: object) -> bool:
+        # Every value is some row's.
+        return text in self.values
+
+    def _at(self, index: int) -> str:
+        return self.values[int(self.codes[index])]
+
+
+class PackedColumn(TextColumn):
+    """Texts that are mostly different, one behind the other as UTF-8; `lengths` in bytes."""
+
+    def __init__(self, data: bytes, lengths: NDArray[np.unsignedinteger[Any]]) -> None:
+        import numpy as np
+
+        self._data = data
+        self._ends = np.cumsum(lengths, dtype=np.uint32 if len(data) < 1 << 32 else np.uint64)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __iter__(self) -> Iterator[str]:
+        start = 0
+        for first in range(0, len(self._ends), _STEP):
+            ends = self._ends[first : first + _STEP].tolist()
+            data = self._data[start : ends[-1]]
+            places = pairwise((0, *(end - start for end in ends)))
+            if data.isascii():
+                text = data.decode("ascii")
+                yield from (text[begin:end] for begin, end in places)
+            else:
+                yield from (_decoded(data[begin:end]) for begin, end in places)
+            start = ends[-1]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, PackedColumn):
+            same_data = len(self) == len(other) and self._data == other._data
+            return same_data and bool((self._ends == other._ends).all())
+        return super().__eq__(other)
+
+    __hash__ = None
+
+    def _at(self, index: int) -> str:
+        start = int(self._ends[index - 1]) if index else 0
+        return _decoded(self._data[start : int(self._ends[index])])
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode(errors="surrogatepass")
+
+
+class StoredRows:
+    """A transcript file kept open, and where its blocks of lines begin.
+
+    A file that is replaced goes on being read as it was. One that is written over is noticed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        descriptor: int,
+        keys: tuple[str, ...],
+        offsets: Sequence[int],
+        block_rows: Sequence[int],
+        block_lines: Sequence[int],
+    ) -> None:
+        """Takes the descriptor over. The blocks' rows and lines are counts, the offsets bytes."""
+        self.path = path
+        self._descriptor = descriptor
+        self._keys = keys
+        self._identity = file_identity(descriptor)
+        self._offsets = [*offsets, self._identity[2]]
+        self._first_rows = list(accumulate(block_rows, initial=0))
+        self._first_lines = list(accumulate(block_lines, initial=1))
+        self._last: tuple[int, list[Row], Sequence[int]] | None = None
+        weakref.finalize(self, os.close, descriptor)
+
+    def __len__(self) -> int:
+        return self._first_rows[-1]
+
+    def row(self, index: int) -> tuple[Row, int] | None:
+        """The JSON object of row `index` and its line; None if the file is another one by now."""
+        block = bisect_right(self._first_rows, index) - 1
+        last = self._last
+        if last is None or last[0] != block or not self.unchanged():
+            found = self._parsed(block)
+            if found is None:
+                return None
+            self._last = last = (block, *found)
+        place = index - self._first_rows[block]
+        return last[1][place], last[2][place]
+
+    def column(self, key: str) -> Iterator[str]:
+        """One key's texts of all rows. Raises InputError if the file is another one by now."""
+        for block in range(len(self._offsets) - 1):
+            found = self._parsed(block)
+            if found is None:
+                raise InputError(
+                    "it was changed after it was scored", where=str(self.path), remedy="Score it again"
+                )
+            yield from columns_of(*found, self._keys)[self._keys.index(key)]
+
+    def unchanged(self) -> bool:
+        """Whether the file still holds what was scored."""
+        return file_identity(self._descriptor) == self._identity
+
+    def _parsed(self, block: int) -> tuple[list[Row], Sequence[int]] | None:
+        start, line = self._offsets[block], self._first_lines[block]
+        try:
+            data = os.pread(self._descriptor, self._offsets[block + 1] - start, start)
+            rows, numbers = parse_lines(data, line)
+        except (LineFault, OSError):
+            return None
+        expected = self._first_rows[block + 1] - self._first_rows[block]
+        return (rows, numbers) if len(rows) == expected and self.unchanged() else None
+
+
+class StoredColumn(TextColumn):
+    """One key's texts, read from the file when they are asked for.
+
+    A single text that cannot be read back any more is `GONE`; going through all of them then raises
+    InputError.
+    """
+
+    def __init__(self, rows: StoredRows, key: str, checks: NDArray[np.uint32] | None = None) -> None:
+        """`checks` are the CRC-32 of every text, where they are known."""
+        self._rows = rows
+        self._key = key
+        self._checks = checks
+        self._instead: dict[int, str] = {}
+
+    @property
+    def checks(self) -> NDArray[np.uint32]:
+        """CRC-32 of every text: tells two texts apart without reading them."""
+        if self._checks is None:
+            self._checks = _checks_of(self)
+        return self._checks
+
+    def put(self, texts: Mapping[int, str]) -> None:
+        """Have other texts at some places than the file has."""
+        if texts:
+            self._instead.update(texts)
+            checks = self.checks.copy()
+            checks[list(texts)] = _checks_of(texts.values())
+            self._checks = checks
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        texts = self._rows.column(self._key)
+        if not self._instead:
+            return texts
+        return (self._instead.get(index, text) for index, text in enumerate(texts))
+
+    def _at(self, index: int) -> str:
+        if index in self._instead:
+            return self._instead[index]
+        found = self._rows.row(index)
+        return GONE if found is None else str(found[0][self._key])
+
+
+def text_checks(texts: Iterable[str]) -> NDArray[np.uint32]:
+    """CRC-32 of every text."""
+    return texts.checks if isinstance(texts, StoredColumn) else _checks_of(texts)
+
+
+def _checks_of(texts: Iterable[str]) -> NDArray[np.uint32]:
+    import numpy as np
+
+    return np.fromiter((crc32(text.encode(errors="surrogatepass")) for text in texts), dtype=np.uint32)
+
+
+class StoredLines(Sequence[int]):
+    """Every row's line number in a file with blank lines."""
+
+    def __init__(self, rows: StoredRows) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[int]: ...
+    def __getitem__(self, index: int | slice) -> int | list[int]:
+        places = range(len(self))[index]
+        return self._at(places) if isinstance(places, int) else [self._at(place) for place in places]
+
+    def _at(self, index: int) -> int:
+        found = self._rows.row(index)
+        return 0 if found is None else found[1]
