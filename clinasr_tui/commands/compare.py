@@ -17,7 +17,7 @@ from clinasr_tui.commands.output import (
     print_lines,
     table,
 )
-from clinasr_tui.commands.sources import Source, load_cycle, load_source, place_of, settings_of
+from clinasr_tui.commands.sources import Source, load_cycle, load_source, place_of, settings_of, workspace_of
 from clinasr_tui.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from clinasr_tui.flywheel.review import comparison_of
 
     a, b = load_source(args.a), load_source(args.b)
-    settings = settings_of(args.b)
+    settings = settings_of(args.b if workspace_of(args.b) else args.a)
     if args.priority:
         settings = replace(settings, priority=args.priority)
     if a.scored is None or b.scored is None:
@@ -87,7 +87,11 @@ def _held_out(args: argparse.Namespace) -> frozenset[tuple[str, str]] | None:
     if args.held_out is not None:
         return frozenset((row.audio_filepath, row.term) for row in read_manifest(args.held_out))
     place = place_of(args.b)
-    return place.workspace.held_out(place.cycle.number) if place else None
+    if place is not None:
+        return place.workspace.held_out(place.cycle.number)
+    # B stands outside of any workspace: its model is taken to be tuned on A's split.
+    place = place_of(args.a)
+    return place.workspace.held_out(place.cycle.number + 1) if place else None
 
 
 def _general(

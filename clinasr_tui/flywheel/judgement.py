@@ -37,6 +37,11 @@ class Opinion(NamedTuple):
     verdict: Verdict
     action: str
 
+    @property
+    def route(self) -> str:
+        """Where the way leads: `deploy` if the model is kept, else `build`."""
+        return "deploy" if self.verdict is Verdict.KEEP else "build"
+
 
 class Diagnostic(NamedTuple):
     """Something to look at before the next round, by its id, with what it shows here."""
@@ -65,11 +70,6 @@ class Judgement:
     def differs(self) -> bool:
         """True if the honest verdict is another one."""
         return self.honest.verdict is not self.published.verdict
-
-    @property
-    def route(self) -> str:
-        """`deploy` if the model is kept, else `build`: by the published table."""
-        return "deploy" if self.published.verdict is Verdict.KEEP else "build"
 
     @property
     def beside(self) -> str:
@@ -121,11 +121,10 @@ def to_json(judgement: Judgement) -> dict[str, Any]:
     """The keys a judgement adds to the `compare` command."""
     published, honest = judgement.published, judgement.honest
     return {
-        "route": judgement.route,
-        "published": {"verdict": str(published.verdict), "action": published.action},
+        "route": published.route,
+        "published": _opinion_json(published),
         "honest": {
-            "verdict": str(honest.verdict),
-            "action": honest.action,
+            **_opinion_json(honest),
             "why": judgement.why,
             "differs": judgement.differs,
         },
@@ -134,6 +133,10 @@ def to_json(judgement: Judgement) -> dict[str, Any]:
         "stop": list(judgement.stop),
         "deviations": [deviation._asdict() for deviation in judgement.deviations],
     }
+
+
+def _opinion_json(opinion: Opinion) -> dict[str, str]:
+    return {"verdict": str(opinion.verdict), "action": opinion.action, "route": opinion.route}
 
 
 def _honest(comparison: Comparison, limits: DecisionLimits) -> tuple[Verdict, str]:

@@ -112,7 +112,7 @@ def test_ker_that_barely_moved_leads_to_build_with_what_to_look_at_first(documen
     a, b = barely_moved(tmp_path)
     code, found, _ = document("compare", a, b)
     assert (code, found["verdict"], found["route"]) == (0, "unchanged", "build")
-    assert found["published"] == {"verdict": "unchanged", "action": found["action"]}
+    assert found["published"] == {"verdict": "unchanged", "action": found["action"], "route": "build"}
     assert found["honest"]["verdict"] == "unchanged"
     assert not found["honest"]["differs"]
     assert "per-category" in found["action"]
@@ -379,3 +379,17 @@ def test_transcripts_without_clinical_fields_take_the_cycles(document, tmp_path)
     bare = [json.loads(line) for line in (a / "per_sample.json").read_text().splitlines()]
     write(a / "bare.jsonl", [{key: row[key] for key in ("audio_filepath", "ref", "hyp")} for row in bare])
     assert document("compare", a / "bare.jsonl", b)[1]["headline"] == full["headline"]
+
+
+def test_transcripts_from_elsewhere_are_held_against_the_split_of_a(document, tmp_path) -> None:
+    a, b = tuned(tmp_path / "w")
+    rows = [json.loads(line) for line in (a / "manifest.jsonl").read_text().splitlines()]
+    write(a / "validation.jsonl", rows[::5])
+    write(a / "train.jsonl", [row for number, row in enumerate(rows) if number % 5])
+    (tmp_path / "w" / "clinasr.toml").write_text("[decision]\nkeep_relative = 0.3\n")
+    _, inside, _ = document("compare", a, b)
+    outside = shutil.copy(b / "offline_hyps.jsonl", tmp_path / "new.jsonl")
+    _, found, _ = document("compare", a, outside)
+    assert inside["held_out"]["rows"] == 26
+    assert (found["held_out"], found["deviations"]) == (inside["held_out"], inside["deviations"])
+    assert found["deviations"]

@@ -54,7 +54,7 @@ def test_the_demo_keeps_its_model_by_both(demo: Comparison) -> None:
         Verdict.KEEP,
         False,
     )
-    assert found.route == "deploy"
+    assert found.published.route == "deploy"
     assert found.why.startswith("drug on the held-out rows: KER 0.944 → 0.278 (−71 %")
     assert found.beside.startswith("Honest verdict KEEP too: drug on")
     assert (found.diagnostics, found.general, found.stop, found.deviations) == ((), None, (), ())
@@ -62,7 +62,8 @@ def test_the_demo_keeps_its_model_by_both(demo: Comparison) -> None:
 
 def test_the_demo_forgets_general_speech_and_that_decides(demo: Comparison) -> None:
     found = judge(demo, general=general_change(sentences(2), sentences(3)))
-    assert (found.honest.verdict, found.differs, found.route) == (Verdict.WORSE, True, "deploy")
+    assert (found.honest.verdict, found.differs, found.published.route) == (Verdict.WORSE, True, "deploy")
+    assert found.honest.route == "build"
     assert "general speech" in found.honest.action
     assert found.why == found.general.sentence  # type: ignore[union-attr]
     told = list(reasons(found))
@@ -116,7 +117,7 @@ def test_held_out_rows_that_did_not_move() -> None:
     found = judge(compare(a, b, held_out=held(b, missed)))
     assert (found.published.verdict, found.honest.verdict) == (Verdict.KEEP, Verdict.UNCHANGED)
     assert "on the held-out rows: KER 1.000 → 1.000" in found.why
-    assert found.route == "deploy"
+    assert found.published.route == "deploy"
     assert [diagnostic.id for diagnostic in found.diagnostics] == ["by_category"]
 
 
@@ -168,7 +169,7 @@ def test_what_to_look_at_first() -> None:
 
 def test_a_model_that_got_worse_needs_no_diagnostics() -> None:
     found = judge(compare(*tuned(4, 1)))
-    assert (found.published.verdict, found.diagnostics, found.route) == (Verdict.WORSE, (), "build")
+    assert (found.published.verdict, found.diagnostics, found.published.route) == (Verdict.WORSE, (), "build")
 
 
 def test_review_puts_the_judgement_among_the_reasons() -> None:
@@ -201,7 +202,7 @@ def test_json_keys(demo: Comparison) -> None:
         "stop",
         "deviations",
     }
-    assert document["published"] == {"verdict": "keep", "action": demo.action}
-    assert set(document["honest"]) == {"verdict", "action", "why", "differs"}
+    assert document["published"] == {"verdict": "keep", "action": demo.action, "route": "deploy"}
+    assert set(document["honest"]) == {"verdict", "action", "route", "why", "differs"}
     assert set(document["general"]) == {"rows", "wer", "cer", "forgotten", "sentence", "only_a", "only_b"}
     assert document["stop"] == ["Enough."]
