@@ -13,6 +13,7 @@ from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.training.snapshot import Level
 from clinasr_tui.widgets.log_view import LogView
 from clinasr_tui.widgets.loss_chart import LossChart
+from clinasr_tui.widgets.pace import Pace
 from clinasr_tui.widgets.prompt import Prompt
 from clinasr_tui.widgets.run_status import HealthLines, StatusLine, contact_line, status_line
 from clinasr_tui.widgets.sample_view import SampleView
@@ -32,6 +33,8 @@ _NO_RUN = (
     "Next: pass the gate (3), then start the run with the stock NeMo script."
 )
 _TICK_SECONDS = 1.0
+_LINES_SECONDS = 0.25
+_FIGURES_SECONDS = 0.9
 
 
 class WatchScreen(CockpitScreen):
@@ -44,6 +47,8 @@ class WatchScreen(CockpitScreen):
     def __init__(self) -> None:
         super().__init__()
         self._ref: RunRef | None = None
+        self._lines = Pace(self, _LINES_SECONDS, self._draw_lines)
+        self._figures = Pace(self, _FIGURES_SECONDS, self._draw_figures)
 
     def compose_body(self) -> ComposeResult:
         """Status, chart beside sample, health, log; or what to do where there is no run."""
@@ -89,14 +94,22 @@ class WatchScreen(CockpitScreen):
 
     def _show(self, run: WatchedRun) -> None:
         """Hand the newest state to the widgets; each draws only what differs."""
+        self._show_log(run)
+        self._show_figures(run)
+
+    def _show_log(self, run: WatchedRun) -> None:
+        """What must not wait: new lines and the state of the connection."""
+        self.query_one(LogView).show(run.log)
+        self._show_contact(run)
+
+    def _show_figures(self, run: WatchedRun) -> None:
+        """What reads as well, and costs a slow line less, when it changes once a second."""
         reader = run.watch.reader
         snapshot = reader.snapshot(None if run.ended else time.time())
         self.query_one("#status", StatusLine).show(status_line(snapshot, run.ref.name))
         self.query_one(HealthLines).show(snapshot)
         self.query_one(LossChart).follow(reader.train_loss, reader.val_wer)
         self.query_one(SampleView).show(reader.samples)
-        self.query_one(LogView).show(run.log)
-        self._show_contact(run)
 
     def _show_contact(self, run: WatchedRun) -> None:
         from clinasr_tui.remote.run_watch import Contact
@@ -116,16 +129,30 @@ class WatchScreen(CockpitScreen):
     def _run(self) -> WatchedRun | None:
         return None if self._ref is None else self.session.watched(self._ref)
 
-    def _tick(self) -> None:
+    def _followed(self) -> WatchedRun | None:
+        """The run in view, if the screen is seen and the run may still change."""
         run = self._run
-        if run is not None and self.is_current and not run.ended:
-            self._show(run)
+        return run if run is not None and self.is_current and not run.ended else None
+
+    def _draw_lines(self) -> None:
+        run = self._followed()
+        if run is not None:
+            self._show_log(run)
+
+    def _draw_figures(self) -> None:
+        run = self._followed()
+        if run is not None:
+            self._show_figures(run)
+
+    def _tick(self) -> None:
+        self._lines()
+        self._figures()
 
     def on_run_updated(self, message: RunUpdated) -> None:
-        """The run in view has news."""
+        """The run in view has news: draw them as soon as it is time."""
         run = self._run
-        if run is not None and run.ref.name == message.run and self.is_current:
-            self._show(run)
+        if run is not None and run.ref.name == message.run:
+            self._tick()
 
     def on_run_ended(self, message: RunEnded) -> None:
         """Show the end."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 TERM = "bold underline"
 WRONG = "bold $bad"
 LABEL = "$quiet"
-LEGEND = "[x] wrong   [+x] added   [-] missing"
+_REPEATED = 3
+"""More of the same word and nothing else is counted, not repeated."""
 
 
 class _Cell(NamedTuple):
@@ -161,6 +162,9 @@ def _nothing_in_common(spans: Sequence[AlignedSpan]) -> _Line:
     heard = " ".join(span.hypothesis for span in spans if span.hypothesis)
     if not words and not heard:
         return _Line((), ())
+    repeated = heard.split()
+    if len(repeated) > _REPEATED and len(set(repeated)) == 1:
+        heard = f"{repeated[0]} ×{len(repeated)}"
     sign = "" if words else "+"
     return _Line(words, (_Cell(0, len(words), _bracket(heard, sign) if heard else _bracket("-")),))
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from textual.content import Content
-from textual.geometry import Size
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from clinasr_tui.text import visible
 from clinasr_tui.training.snapshot import Level
@@ -22,16 +21,21 @@ from clinasr_tui.widgets.row_table import fit
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from textual import events
     from textual.binding import BindingType
 
 _TIME = 8
 _SIDE_STEP = 16
+_WHEEL = 3
 _SEARCH_SLICE = 0.01
 """Seconds a search runs before the screen gets its turn."""
 
 
-class LogView(ScrollView, can_focus=True, inherit_bindings=False):
+class LogView(Widget, can_focus=True):
     """Draws the lines of a `LogSource` that are in view; call `grow` when the source may have more.
+
+    It scrolls by itself and has no scroll bar: a followed log repaints its lines and nothing else,
+    which is what a slow line to the operator's terminal can carry.
 
     For a screen's keys: `toggle_follow`, `toggle_level`, `search`, `find`, `next_error`, `side`.
     """
@@ -52,10 +56,6 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         border: round $line;
         border-title-color: $quiet;
         border-subtitle-color: $quiet;
-        scrollbar-size-vertical: 1;
-        overflow-x: hidden;
-        overflow-y: scroll;
-        background: transparent;
         & > .log-view--time { color: $quiet; }
         & > .log-view--warning { color: $warning; }
         & > .log-view--error { color: $error; text-style: bold; }
@@ -70,6 +70,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._shown = ShownLines(NoLog())
+        self._top = 0
         self._new = 0
         self._side = 0
         self._here: int | None = None
@@ -93,6 +94,11 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         """Lines that came since following was paused."""
         return self._new
 
+    @property
+    def top(self) -> int:
+        """Place of the first line in view."""
+        return self._top
+
     def show(self, source: LogSource) -> None:
         """Show another log from its end."""
         if source is self._shown.source:
@@ -102,44 +108,41 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self._shown = ShownLines(source)
         self._shown.show(levels)
         self._here, self._new, self._side = None, 0, 0
-        self._resize()
         self.following = True
         self._to_end()
 
     def grow(self) -> None:
         """Take in new lines: scroll to them when following, count them when paused."""
-        top = self._anchor()
+        anchor = self._anchor()
         more, gone = self._shown.update()
         if not more and not gone:
             return
-        self._resize()
         if gone:
             self._here = None if self._here is None or self._here < gone else self._here - gone
-            self._go(self._shown.place(max(top - gone, 0)))
+            self._go(self._shown.place(max(anchor - gone, 0)))
         if self.following:
             self._to_end()
         else:
             self._new += more
+            self._repaint()
             self._retitle()
 
-    def _resize(self) -> None:
-        self.virtual_size = Size(0, len(self._shown))
-        self.refresh()
+    def _repaint(self) -> None:
+        """Draw the lines again, but not the frame around them."""
+        self.refresh(self.size.region)
+
+    @property
+    def _highest(self) -> int:
+        return max(len(self._shown) - self.size.height, 0)
 
     def _to_end(self) -> None:
-        self._go(len(self._shown))
+        self._go(self._highest)
 
     def _go(self, top: int) -> None:
-        highest = max(len(self._shown) - self.scrollable_content_region.height, 0)
-        self.scroll_to(y=min(max(top, 0), highest), animate=False, force=True)
+        self._top = min(max(top, 0), self._highest)
+        self._repaint()
 
     # --- follow and pause ----------------------------------------------------------------------
-
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Scrolling up, by key or wheel, pauses."""
-        super().watch_scroll_y(old_value, new_value)
-        if new_value < old_value and new_value < self.max_scroll_y:
-            self.following = False
 
     def watch_following(self, following: bool) -> None:
         """Say it in the title; following begins at the end."""
@@ -153,13 +156,16 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.following = not self.following
 
     def on_resize(self) -> None:
-        """Keep the end in view."""
-        if self.following:
-            self._to_end()
+        """Keep the end, or the first line, in view."""
+        self._go(self._highest if self.following else self._top)
 
     def _retitle(self) -> None:
-        state = "following" if self.following else "paused"
-        more = f" · {self._new} new" if self._new else ""
+        if self.following:
+            state = "following"
+        else:
+            last = min(self._top + self.size.height, len(self._shown))
+            state = f"paused at {last:,} of {len(self._shown):,}"
+        more = f" · {self._new:,} new" if self._new else ""
         self.border_title = Content(f"log ── {state}{more}")
         hidden = [str(level) for level in Level if level not in self._shown.levels]
         notes = [f"without {', '.join(hidden)}"] if hidden else []
@@ -176,7 +182,6 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             return
         anchor = self._anchor()
         self._shown.show(frozenset(levels))
-        self._resize()
         if self.following:
             self._to_end()
         else:
@@ -184,8 +189,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self._retitle()
 
     def _anchor(self) -> int:
-        top = self.scroll_offset.y
-        return self._shown.line(top) if top < len(self._shown) else len(self._shown.source)
+        return self._shown.line(self._top) if self._top < len(self._shown) else len(self._shown.source)
 
     # --- search --------------------------------------------------------------------------------
 
@@ -195,7 +199,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self._searching = ""
         self._here = None
         self._retitle()
-        self.refresh()
+        self._repaint()
         if needle:
             self.find(-1)
 
@@ -242,12 +246,11 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     def _jump(self, place: int) -> None:
         self._here = self._shown.line(place)
         self.following = False
-        height = self.scrollable_content_region.height
-        top = self.scroll_offset.y
-        if not top <= place < top + height:
+        height = self.size.height
+        if not self._top <= place < self._top + height:
             self._go(place - height // 2)
         self._retitle()
-        self.refresh()
+        self._repaint()
 
     # --- keys ----------------------------------------------------------------------------------
 
@@ -257,17 +260,30 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_page(self, step: int) -> None:
         """A screenful up or down; down at the end follows."""
-        self._scroll(step * max(self.scrollable_content_region.height - 1, 1))
+        self._scroll(step * max(self.size.height - 1, 1))
 
     def _scroll(self, lines: int) -> None:
-        if lines > 0 and self.scroll_offset.y >= self.max_scroll_y:
+        """Up pauses; down at the end follows again."""
+        if lines > 0 and self._top >= self._highest:
             self.following = True
-        else:
-            self._go(self.scroll_offset.y + lines)
+        elif self._highest:
+            self.following = False
+            self._go(self._top + lines)
+            self._retitle()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel scrolls like the keys."""
+        event.stop()
+        self._scroll(-_WHEEL)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel scrolls like the keys."""
+        event.stop()
+        self._scroll(_WHEEL)
 
     def action_first(self) -> None:
         """To the first line."""
-        self._go(0)
+        self._scroll(-len(self._shown))
 
     def action_follow(self) -> None:
         """To the end, and stay there."""
@@ -277,14 +293,14 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     def side(self, step: int) -> None:
         """Move long lines sideways."""
         self._side = max(0, self._side + step * _SIDE_STEP)
-        self.refresh()
+        self._repaint()
 
     # --- drawing -------------------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
         """Draw one visible line: time, severity, text."""
-        width = self.scrollable_content_region.width
-        place = y + self.scroll_offset.y
+        width = self.size.width
+        place = y + self._top
         if place >= len(self._shown):
             return Strip.blank(width, self.rich_style)
         line = self._shown.line(place)
@@ -296,19 +312,17 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             here = self.get_component_rich_style("log-view--here", partial=True)
             style, quiet = style + here, quiet + here
         room = max(width - _TIME - 4, 1)
+        lead = f"{LETTERS[level]}  "
         shown = fit(text[self._side :], room)
-        segments = [Segment(f"{time:<{_TIME}} ", quiet), Segment(f"{LETTERS[level]}  ", style)]
-        for part, found in _split(shown, self._needle):
-            segments.append(
-                Segment(part, self.get_component_rich_style("log-view--found") if found else style)
-            )
+        parts = [(lead, False), *_split(shown, self._needle)] if self._needle else [(lead + shown, False)]
+        found = self.get_component_rich_style("log-view--found")
+        segments = [Segment(f"{time:<{_TIME}} ", quiet)]
+        segments += [Segment(part, found if hit else style) for part, hit in parts]
         return Strip(segments, width)
 
 
 def _split(text: str, needle: str) -> list[tuple[str, bool]]:
     """Cut `text` into (part, is a match)."""
-    if not needle:
-        return [(text, False)]
     low, wanted = text.lower(), needle.lower()
     parts: list[tuple[str, bool]] = []
     start = 0

@@ -77,6 +77,7 @@ def test_two_hypotheses_share_the_reference() -> None:
 def test_a_collapsed_model_is_shown_whole() -> None:
     lines = [line.plain.rstrip() for line in render_alignment("hold the dose", " ⁇  ⁇ ", "", 60)]
     assert lines == ["ref  hold the dose", "hyp  [⁇ ⁇]"]
+    assert mark_hypothesis("hold the dose", " ⁇ " * 300).plain == "[⁇ ×300]"
     assert [line.plain.rstrip() for line in render_alignment("hold it", "", "", 60)] == [
         "ref  hold it",
         "hyp  [-]",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from textual.app import App
+from textual.events import MouseScrollUp
 from textual.widget import Widget
 
 from clinasr_tui.training.snapshot import Level
@@ -104,7 +105,7 @@ async def test_scrolling_up_pauses_and_counts_what_is_new(
         log.size += 12
         view.grow()
         await pilot.pause()
-        assert str(view.border_title) == "log ── paused · 12 new"
+        assert str(view.border_title) == "log ── paused at 999 of 1,012 · 12 new"
         assert numbers(shown(view)) == seen == list(range(979, 999))
         await pilot.press("end")
         await pilot.pause()
@@ -114,6 +115,23 @@ async def test_scrolling_up_pauses_and_counts_what_is_new(
         view.grow()
         await pilot.pause()
         assert numbers(shown(view))[-1] == 1016
+
+
+async def test_the_wheel_scrolls_and_following_repaints_only_the_lines(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, view = Log(1000), LogView()
+    async with bench(view).run_test(size=(80, 22)) as pilot:
+        view.show(log)
+        await pilot.pause()
+        repainted: list[tuple[object, ...]] = []
+        monkeypatch.setattr(view, "refresh", lambda *regions, **_: repainted.append(regions))
+        log.size += 1
+        view.grow()
+        assert repainted == [(view.size.region,)]
+        monkeypatch.undo()
+        await pilot._post_mouse_events([MouseScrollUp], view, button=0)
+        assert (view.following, view.top) == (False, 1001 - 20 - 3)
 
 
 async def test_going_down_at_the_end_follows_again(bench: Bench) -> None:

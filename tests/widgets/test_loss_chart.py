@@ -109,7 +109,7 @@ def test_validation_marks_stand_under_their_steps_and_the_newest_is_always_there
         place = line.index("◆ " + value)
         assert place == pytest.approx(gutter + 1 + step / 149 * (60 - gutter - 2), abs=1)
     assert line.endswith(".037 ◆")
-    best = [text for kind, text in frame.lines[-1] if kind == "best"]
+    best = [text.strip() for kind, text in frame.lines[-1] if kind == "best"]
     assert best == ["◆ .035"]
 
 
