@@ -20,7 +20,7 @@ async def test_the_baseline_passes_with_its_figures(cockpit):
         await settle(pilot)
         await press(pilot, "3")
         criteria = text_of(cockpit.screen, "#criteria")
-        assert "0.978 (n 90)" in criteria
+        assert "0.978 (95 % 0.94–1.00, n 90)" in criteria
         assert "> 0.300" in criteria
         assert "250" in criteria
         assert "≥ 100" in criteria
@@ -38,7 +38,7 @@ async def test_brackets_change_the_cycle_and_stop_at_the_ends(cockpit):
         await press(pilot, "right_square_bracket", "right_square_bracket")
         assert "cycle 2" in text_of(cockpit.screen, "TitleLine")
         criteria = text_of(cockpit.screen, "#criteria")
-        assert "0.111 (n 90)" in criteria
+        assert "0.111 (95 % 0.06–0.18, n 90)" in criteria
         assert "✖" in criteria
         assert "✖" in text_of(cockpit.screen, "#route")
         await press(pilot, "6")

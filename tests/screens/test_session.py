@@ -148,3 +148,20 @@ def test_lengths_of_time_are_short(seconds, text):
 )
 def test_progress_counts_epochs_from_one(fields, text):
     assert progress_text(RunSnapshot(name="r", outcome="running", **fields)) == text
+
+
+async def test_results_of_files_that_changed_are_let_go(two_cycles, app_on):
+    app: ClinasrApp = app_on(two_cycles)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "7")
+        before = len(app.session._results)
+        path = two_cycles / "cycle2" / "offline_hyps.jsonl"
+        for rows in (249, 248, 247):
+            path.write_text("\n".join(path.read_text().splitlines()[:rows]))
+            await app.session.rescan()
+            await settle(pilot)
+        assert len(app.session._results) <= before
+        cycle = app.session.workspace.cycle(2)
+        assert cycle is not None
+        assert (await app.session.figures(cycle)).rows == 247

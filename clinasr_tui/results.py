@@ -1,0 +1,252 @@
+"""Results by file identity: computed once in a thread, kept until a file changes. Knows no screen."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from clinasr_tui.errors import ClinasrError, InputError
+from clinasr_tui.flywheel import review
+from clinasr_tui.flywheel.workspace import RUN_INFO_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from clinasr_tui.flywheel.comparison import Comparison
+    from clinasr_tui.flywheel.gate import GateResult
+    from clinasr_tui.flywheel.leaderboard import Leaderboard
+    from clinasr_tui.flywheel.preflight import PreflightReport
+    from clinasr_tui.flywheel.scoring import ScoredSet
+    from clinasr_tui.flywheel.workspace import Cycle, Workspace
+
+T = TypeVar("T")
+Identity = tuple[str, int, int]
+"""Path, mtime in ns, size: as long as it is the same, so is what was computed from the file."""
+
+
+def identity(path: Path | None) -> Identity | None:
+    """A file's identity; None for no file."""
+    if path is None:
+        return None
+    try:
+        stat = path.stat()
+    except OSError:
+        return (str(path), 0, -1)
+    return (str(path), stat.st_mtime_ns, stat.st_size)
+
+
+def identities(workspace: Workspace) -> frozenset[Identity]:
+    """Identities of every file results are computed from."""
+    files = [path for cycle in workspace.cycles for path in (*_files(cycle), cycle.train, cycle.validation)]
+    found = (identity(path) for path in (*files, *_run_records(workspace)))
+    return frozenset(one for one in found if one is not None)
+
+
+def _run_records(workspace: Workspace) -> list[Path]:
+    return [run.folder / RUN_INFO_FILE for run in workspace.runs]
+
+
+def _files(cycle: Cycle) -> tuple[Path | None, ...]:
+    return (cycle.hypotheses, cycle.leaderboard, cycle.manifest, cycle.general)
+
+
+@dataclass(frozen=True, slots=True)
+class CycleFigures:
+    """What the Cycles screen shows of one cycle: figures of all rows and of the held-out ones."""
+
+    rows: int
+    ker: float | None
+    ker_rows: int
+    interval: tuple[float, float] | None
+    """95 % of the KER, bootstrap clustered by term; None without rows."""
+    held_out_ker: float | None
+    held_out_rows: int
+    held_out_interval: tuple[float, float] | None
+
+
+class Results:
+    """What is computed from the workspace's files. Every method may raise ClinasrError, told in one line."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self._results: dict[tuple[object, ...], asyncio.Task[Any]] = {}
+
+    def forget_old(self, current: frozenset[Identity]) -> None:
+        """Let go of results whose files have changed."""
+        self._results = {
+            key: task for key, task in self._results.items() if current.issuperset(_identities_in(key))
+        }
+
+    async def _once(self, key: tuple[object, ...], work: Callable[[], Awaitable[T]]) -> T:
+        """The result of `work`, computed once per key; an operator's error is kept like a result."""
+        task = cast("asyncio.Task[T] | None", self._results.get(key))
+        if task is None:
+            task = asyncio.ensure_future(_told(key, work))
+            self._results[key] = task
+            task.add_done_callback(_retrieve)
+        return await asyncio.shield(task)
+
+    async def scored(self, cycle: Cycle) -> ScoredSet:
+        """The cycle's scored rows. Raises InputError without transcripts."""
+        key = ("scored", cycle.folder, identity(cycle.hypotheses), identity(cycle.manifest))
+        return await self._once(key, lambda: asyncio.to_thread(review.scored_cycle, cycle))
+
+    async def board(self, cycle: Cycle) -> Leaderboard:
+        """The cycle's leaderboard, from its rows or, if only that is left, from its Markdown."""
+
+        async def work() -> Leaderboard:
+            if cycle.hypotheses is None and cycle.leaderboard is not None:
+                return await asyncio.to_thread(_read_board, cycle.leaderboard)
+            return await asyncio.to_thread(_build_board, await self.scored(cycle))
+
+        return await self._once(("board", *self._sources(cycle)), work)
+
+    async def rows_or_board(self, cycle: Cycle) -> ScoredSet | Leaderboard:
+        """The scored rows, or the leaderboard where only that is left."""
+        return await (self.scored(cycle) if cycle.hypotheses else self.board(cycle))
+
+    async def preflight(self, cycle: Cycle) -> PreflightReport:
+        """Pre-flight of the cycle's manifest. Raises InputError without one."""
+        key = ("preflight", cycle.folder, identity(cycle.manifest))
+        return await self._once(key, lambda: asyncio.to_thread(_check, cycle))
+
+    async def gate(self, cycle: Cycle) -> GateResult:
+        """The gate of a cycle with the workspace's settings."""
+        settings = self.workspace.settings
+
+        async def work() -> GateResult:
+            board = await self.board(cycle)
+            scored = await self.scored(cycle) if cycle.hypotheses else None
+            errors = (await self.preflight(cycle)).errors if cycle.manifest else None
+            return await asyncio.to_thread(review.gate_of, cycle, board, errors, settings, scored=scored)
+
+        return await self._once(("gate", *self._sources(cycle), settings), work)
+
+    async def comparison(self, a: Cycle, b: Cycle) -> Comparison:
+        """Two cycles side by side, weighed with the held-out rows, general speech and the cycles before."""
+        workspace = self.workspace
+
+        async def work() -> Comparison:
+            sides = (await self.rows_or_board(a), await self.rows_or_board(b))
+            history = await self._history(b)
+            return await asyncio.to_thread(_compare, workspace, (a, b), sides, history)
+
+        everything = tuple(self._sources(cycle) for cycle in workspace.cycles)
+        runs = tuple(identity(path) for path in _run_records(workspace))
+        key = ("comparison", a.folder, b.folder, everything, self._splits(), runs, workspace.settings)
+        return await self._once(key, work)
+
+    async def _history(self, newest: Cycle) -> list[tuple[Cycle, ScoredSet | Leaderboard]]:
+        """A cycle and those before it with their figures, newest first, up to one that cannot be read."""
+        found = []
+        for cycle in reversed(self.workspace.cycles):
+            if cycle.number <= newest.number and (cycle.hypotheses or cycle.leaderboard):
+                try:
+                    found.append((cycle, await self.rows_or_board(cycle)))
+                except ClinasrError:
+                    break
+        return found
+
+    async def figures(self, cycle: Cycle) -> CycleFigures:
+        """One line of the Cycles screen."""
+        workspace = self.workspace
+
+        async def work() -> CycleFigures:
+            board = await self.board(cycle)
+            scored = await self.scored(cycle) if cycle.hypotheses else None
+            return await asyncio.to_thread(_figures, board, scored, workspace, cycle.number)
+
+        return await self._once(("figures", *self._sources(cycle), self._splits()), work)
+
+    async def interval(self, cycle: Cycle) -> tuple[float, float] | None:
+        """95 % interval of the cycle's KER, None where it cannot be told."""
+        return (await self.figures(cycle)).interval
+
+    def _sources(self, cycle: Cycle) -> tuple[object, ...]:
+        return (cycle.folder, *(identity(path) for path in _files(cycle)))
+
+    def _splits(self) -> tuple[Identity | None, ...]:
+        return tuple(identity(cycle.validation) for cycle in self.workspace.cycles)
+
+
+def _identities_in(key: tuple[object, ...]) -> Iterator[Identity]:
+    for part in key:
+        if isinstance(part, tuple):
+            if len(part) == 3 and isinstance(part[0], str) and isinstance(part[1], int):
+                yield cast("Identity", part)
+            else:
+                yield from _identities_in(part)
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Mark a failed task's error as seen: whoever awaits it still gets it."""
+    if not task.cancelled():
+        task.exception()
+
+
+async def _told(key: tuple[object, ...], work: Callable[[], Awaitable[T]]) -> T:
+    try:
+        return await work()
+    except ClinasrError:
+        raise
+    except OSError as error:
+        place = str(error.filename) if error.filename else None
+        raise InputError(f"cannot be read: {error.strerror or error}", where=place) from error
+    except Exception as error:
+        raise ClinasrError(f"{key[0]} failed: {type(error).__name__}: {error}") from error
+
+
+def _read_board(path: Path) -> Leaderboard:
+    from clinasr_tui.flywheel.leaderboard import read_markdown
+
+    return read_markdown(path)
+
+
+def _build_board(scored: ScoredSet) -> Leaderboard:
+    from clinasr_tui.flywheel.leaderboard import build_leaderboard
+
+    return build_leaderboard(scored)
+
+
+def _check(cycle: Cycle) -> PreflightReport:
+    from clinasr_tui.flywheel.preflight import check_manifest
+
+    if cycle.manifest is None:
+        raise InputError("no manifest.jsonl", where=cycle.folder.name, remedy="Build it first (stage build)")
+    return check_manifest(cycle.manifest)
+
+
+def _compare(
+    workspace: Workspace,
+    cycles: tuple[Cycle, Cycle],
+    sides: tuple[ScoredSet | Leaderboard, ScoredSet | Leaderboard],
+    history: list[tuple[Cycle, ScoredSet | Leaderboard]],
+) -> Comparison:
+    from clinasr_tui.training.tuning_facts import tuning_facts
+
+    number, settings = cycles[1].number, workspace.settings
+    run = workspace.run_of(number)
+    return review.comparison_of(
+        *sides,
+        workspace.held_out(number),
+        settings,
+        general=review.general_of(*cycles, settings)[0],
+        stop=review.stop_of(workspace, history, tuning_facts(run) if run else None),
+    )
+
+
+def _figures(board: Leaderboard, scored: ScoredSet | None, workspace: Workspace, number: int) -> CycleFigures:
+    every = review.ker_figures(scored, None) if scored else None
+    keys = workspace.held_out(number)
+    held = review.ker_figures(scored, keys) if scored and keys else None
+    return CycleFigures(
+        rows=board.rows,
+        ker=board.metrics["ker"],
+        ker_rows=board.ker_rows,
+        interval=every.interval if every else None,
+        held_out_ker=held.ker if held else None,
+        held_out_rows=held.n if held else 0,
+        held_out_interval=held.interval if held else None,
+    )
