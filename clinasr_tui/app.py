@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -94,6 +95,10 @@ class ClinasrApp(App[int]):
         self.call_after_refresh(self.set_timer, PAINT_SECONDS, self._painted)
 
     def _painted(self) -> None:
+        if not gc.isenabled():
+            # What the start has made stays: leaving it out makes every later collection short.
+            gc.freeze()
+            gc.enable()
         self.session.painted.set()
         self._review()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -235,3 +238,33 @@ async def test_results_are_computed_once_until_the_file_changes(cockpit, two_cyc
         await settle(pilot)
         assert sorted(calls) == [1, 2, 2]
         assert cockpit.session.workspace.cycle(2) is not None
+
+
+AT_FIRST_PAINT = """
+import gc, json, sys
+gc.disable()
+from pathlib import Path
+from clinasr_tui.app import ClinasrApp
+from clinasr_tui.flywheel.workspace import open_workspace
+app = ClinasrApp(open_workspace(Path(sys.argv[1])))
+painted = app._painted
+def report():
+    loaded = sorted({name.split(".")[0] for name in sys.modules})
+    rows = app.screen.query_one("#cycles").lines
+    painted()
+    print(json.dumps({"loaded": loaded, "rows": len(rows), "collects": gc.isenabled()}))
+    app.exit(0)
+app._painted = report
+app.run(headless=True, size=(80, 24))
+"""
+
+
+def test_the_first_picture_needs_nothing_heavy(two_cycles):
+    done = subprocess.run(
+        [sys.executable, "-c", AT_FIRST_PAINT, str(two_cycles)], capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    assert found["rows"] == 2
+    assert found["collects"]
+    heavy = {"numpy", "pandas", "asyncssh", "docker", "torch", "jiwer", "soundfile", "rapidfuzz"}
+    assert not heavy & set(found["loaded"])
