@@ -57,6 +57,8 @@ def write_together(files: Mapping[Path, bytes | Iterable[bytes]], *, replace: bo
                 written.append((temporary, path))
                 with temporary.open("xb") as stream:
                     stream.writelines((data,) if isinstance(data, bytes) else data)
+            except InterruptedError:
+                raise  # whoever makes the data was told to stop
             except OSError as error:
                 raise _unwritable(path, error) from None
         if not replace:

@@ -100,10 +100,14 @@ _RULES = {
 }
 
 
+_MEANS_MORE = frozenset(key.split(" ")[0] for key in _RULES if " " in key)
+
+
 def rule_key(problem_id: str, field: str) -> str:
     """Name of a finding's rule: its id, with the field where that means something else."""
-    key = f"{problem_id} {field}"
-    return key if key in _RULES else problem_id
+    if problem_id in _MEANS_MORE and (key := f"{problem_id} {field}") in _RULES:
+        return key
+    return problem_id
 
 
 def rule_for(problem_id: str, field: str) -> Rule:

@@ -1,0 +1,67 @@
+"""How far long work is, on standard error where that is a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clinasr_tui.flywheel.progress import Progress
+
+# Work that is done sooner shows nothing: a line that flashes by only disturbs.
+_SILENT_SECONDS = 0.5
+_SECONDS_PER_LINE = 0.1
+
+
+@contextmanager
+def progress_line(work: str) -> Iterator[Progress | None]:
+    """Gives what to report progress to; None where nobody would see it. The line is gone at the end."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    line = _Line(work)
+    try:
+        yield line.show
+    finally:
+        line.erase()
+
+
+class _Line:
+    def __init__(self, work: str) -> None:
+        self._work = work
+        self._begun = self._shown = monotonic()
+        self._length = 0
+
+    def show(self, fraction: float) -> bool:
+        """Never cancels: Ctrl-C does."""
+        now = monotonic()
+        if now - self._begun >= _SILENT_SECONDS and now - self._shown >= _SECONDS_PER_LINE:
+            self._shown = now
+            self._write(f"{self._work} {fraction:4.0%}{_left(now - self._begun, fraction)}")
+        return True
+
+    def erase(self) -> None:
+        """Leave an empty line behind."""
+        if self._length:
+            self._write("")
+            sys.stderr.write("\r")
+            sys.stderr.flush()
+
+    def _write(self, text: str) -> None:
+        text = text[: shutil.get_terminal_size().columns - 1]
+        sys.stderr.write(f"\r{text:<{self._length}}")
+        sys.stderr.flush()
+        self._length = len(text)
+
+
+def _left(seconds: float, fraction: float) -> str:
+    """The time that is left if the rest goes as the beginning went."""
+    if fraction <= 0:
+        return ""
+    left = round(seconds * (1 - fraction) / fraction)
+    hours = f"{left // 3600}:" if left >= 3600 else ""
+    return f", {hours}{left // 60 % 60:02}:{left % 60:02} left"
