@@ -228,11 +228,13 @@ def _compare(
 
     number, settings = cycles[1].number, workspace.settings
     run = workspace.run_of(number)
+    general, unmeasured = review.general_of(*cycles, settings)
     return review.comparison_of(
         *sides,
         workspace.held_out(number),
         settings,
-        general=review.general_of(*cycles, settings)[0],
+        general=general,
+        unmeasured=unmeasured,
         stop=review.stop_of(workspace, history, tuning_facts(run) if run else None),
     )
 

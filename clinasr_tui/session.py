@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from textual.message import Message
 
     from clinasr_tui.errors import HostKeyError
+    from clinasr_tui.flywheel.comparison import Comparison
     from clinasr_tui.flywheel.gate import GateResult
 
 __all__ = ["CycleFigures", "Identity", "Session", "identity"]
@@ -74,7 +75,7 @@ class Session(Results):
             return
         await self._fact(self.gate(base), _gate_facts)
         if reeval is not None:
-            await self._fact(self.comparison(base, reeval), lambda found: {"verdict": str(found.verdict)})
+            await self._fact(self.comparison(base, reeval), _verdict_facts)
 
     async def _fact(self, work: Awaitable[T], as_facts: Callable[[T], dict[str, Any]]) -> None:
         try:
@@ -126,6 +127,15 @@ class Session(Results):
 
     def _follow(self, run: WatchedRun) -> None:
         self.start_worker(follow(run, self), f"watch {run.ref.name}", "watch")
+
+
+def _verdict_facts(found: Comparison) -> dict[str, Any]:
+    judgement = found.judgement
+    return {
+        "verdict": str(found.verdict),
+        "honest": str(judgement.honest.verdict) if judgement else None,
+        "stop": judgement.stop[0] if judgement and judgement.stop else "",
+    }
 
 
 def _gate_facts(result: GateResult) -> dict[str, Any]:

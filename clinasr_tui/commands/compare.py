@@ -65,12 +65,14 @@ def run(args: argparse.Namespace) -> int:
         settings = replace(settings, priority=args.priority)
     if a.scored is None or b.scored is None:
         note("only a leaderboard is known of one side: no row by row comparison, no intervals")
+    general, unmeasured = _general(args, a.cycle, b.cycle, settings)
     result = comparison_of(
         a.scored or a.board,
         b.scored or b.board,
         _held_out(args),
         settings,
-        general=_general(args, a.cycle, b.cycle, settings),
+        general=general,
+        unmeasured=unmeasured,
         stop=_stop(args, a, b, settings),
     )
     if args.json:
@@ -96,17 +98,18 @@ def _held_out(args: argparse.Namespace) -> frozenset[tuple[str, str]] | None:
 
 def _general(
     args: argparse.Namespace, a: Cycle | None, b: Cycle | None, settings: Settings
-) -> GeneralChange | None:
+) -> tuple[GeneralChange | None, str]:
+    """What became of general speech, and why it is not known although there is such a set."""
     from clinasr_tui.flywheel.review import general_between, general_of
 
     if args.general is not None:
-        return general_between(args.general[0], args.general[1], settings)
+        return general_between(args.general[0], args.general[1], settings), ""
     if a is None or b is None:
-        return None
+        return None, ""
     found, problem = general_of(a, b, settings)
     if problem:
         note(f"warning: {problem}")
-    return found
+    return found, problem
 
 
 def _stop(args: argparse.Namespace, a: Source, b: Source, settings: Settings) -> tuple[str, ...]:

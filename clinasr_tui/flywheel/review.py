@@ -91,11 +91,13 @@ def comparison_of(
     settings: Settings,
     *,
     general: GeneralChange | None = None,
+    unmeasured: str = "",
     stop: Iterable[str] = (),
 ) -> Comparison:
     """Compare two cycles, row by row where both have rows, else by their leaderboards, and weigh it.
 
-    `general` is what became of general speech; `stop` are the reasons to stop tuning.
+    `general` is what became of general speech, or `unmeasured` why that is not known although it was
+    looked for; `stop` are the reasons to stop tuning.
     """
     from clinasr_tui.flywheel.comparison import compare, compare_leaderboards
     from clinasr_tui.flywheel.leaderboard import build_leaderboard
@@ -107,17 +109,24 @@ def comparison_of(
     else:
         boards = [build_leaderboard(side) if isinstance(side, ScoredSet) else side for side in (a, b)]
         found = compare_leaderboards(boards[0], boards[1], priority=priority, limits=limits)
-    return _weighed(found, settings, general, tuple(stop))
+    return _weighed(found, settings, general, unmeasured, tuple(stop))
 
 
 def _weighed(
-    found: Comparison, settings: Settings, general: GeneralChange | None, stop: tuple[str, ...]
+    found: Comparison,
+    settings: Settings,
+    general: GeneralChange | None,
+    unmeasured: str,
+    stop: tuple[str, ...],
 ) -> Comparison:
     from clinasr_tui.flywheel.decision import FORGETTING_NOT_MEASURED
     from clinasr_tui.flywheel.judgement import judge, reasons
 
     judgement = judge(found, general=general, stop=stop, limits=settings.decision, thresholds=settings.gate)
-    rest = [line for line in found.reasons[1:] if general is None or line != FORGETTING_NOT_MEASURED]
+    known = general is not None or unmeasured
+    rest = [line for line in found.reasons[1:] if not known or line != FORGETTING_NOT_MEASURED]
+    if unmeasured:
+        rest.append(f"{unmeasured[:1].upper()}{unmeasured[1:]}.")
     return replace(found, judgement=judgement, reasons=(*found.reasons[:1], *reasons(judgement), *rest))
 
 
@@ -134,7 +143,7 @@ def general_of(a: Cycle, b: Cycle, settings: Settings) -> tuple[GeneralChange | 
         lacking = a if a.general is None else b
         if a.general is b.general:
             return None, ""
-        return None, f"{lacking.folder.name} has no general_hyps.jsonl: forgetting cannot be told"
+        return None, f"no general_hyps.jsonl in {lacking.folder.name}: forgetting cannot be told"
     try:
         return general_between(a.general, b.general, settings), ""
     except InputError as error:

@@ -274,7 +274,8 @@ def test_general_sets_in_both_cycles_are_taken_by_themselves(document, tmp_path)
     general(a / "general_hyps.jsonl", [2] * 50)
     _, found, err = document("compare", a, b)
     assert found["general"] is None
-    assert err == "warning: cycle2 has no general_hyps.jsonl: forgetting cannot be told\n"
+    assert err == "warning: no general_hyps.jsonl in cycle2: forgetting cannot be told\n"
+    assert found["reasons"][-1] == "No general_hyps.jsonl in cycle2: forgetting cannot be told."
     general(b / "general_hyps.jsonl", [2] * 49 + [1])
     _, found, err = document("compare", a, b)
     assert (found["honest"]["verdict"], found["general"]["forgotten"], err) == ("keep", False, "")

@@ -1,0 +1,61 @@
+"""What the app says of the honest verdict, of forgetting and of when to stop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.cycles import general, put_cycle, put_reeval, terms
+from tests.support.driving import press, settle, text_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def forgetful(tmp_path: Path) -> Path:
+    """Two cycles: the published table keeps the model, general speech got worse."""
+    root = tmp_path / "ward"
+    rows = terms("drug", 21, 50) + terms("lab", 8, 80)
+    a = put_cycle(root, 1, rows, audio=True)
+    b = put_reeval(root, 2, rows, [number >= 5 for number in range(len(rows))])
+    general(a / "general_hyps.jsonl", [2] * 60)
+    general(b / "general_hyps.jsonl", [3] * 60)
+    return root
+
+
+async def test_facts_carry_the_honest_verdict_to_the_steps(forgetful, app_on):
+    app = app_on(forgetful)
+    async with app.run_test(size=(140, 45)) as pilot:
+        await settle(pilot)
+        facts = app.session.facts
+        assert (facts.verdict, facts.honest, facts.stop) == ("keep", "worse", "")
+        (b,) = forgetful.glob("cycle2/general_hyps.jsonl")
+        general(b, [2] * 60)
+        await app.session.rescan()
+        await settle(pilot)
+        assert (app.session.facts.verdict, app.session.facts.honest) == ("keep", "keep")
+
+
+async def test_two_idle_rounds_reach_the_steps(tmp_path, app_on):
+    rows = terms("drug", 21, 50) + terms("lab", 8, 80)
+    put_cycle(tmp_path, 1, rows)
+    for number in (2, 3):
+        put_reeval(tmp_path, number, rows, [row["heard"] for row in rows])
+    app = app_on(tmp_path)
+    async with app.run_test(size=(140, 45)) as pilot:
+        await settle(pilot)
+        first, _, last = app.session.workspace.cycles
+        assert (await app.session.comparison(first, last)).judgement.stop == (
+            "Stop tuning: two cycles in a row below 5 % relative improvement (+0 %, then +0 %).",
+        )
+
+
+async def test_the_decision_shows_both_verdicts(forgetful, app_on):
+    app = app_on(forgetful)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "7")
+        decision = text_of(app.screen, "#decision")
+        assert "WORSE, not KEEP" in " ".join(decision.split())
