@@ -12,21 +12,22 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from time import monotonic
 from typing import Any, TypeVar, cast
 
 from clinasr_tui.flywheel.progress import Progress, report
 
 T = TypeVar("T")
 
+# A worker looks for modules where this process does. The library's own folder comes last: next to an
+# installed package stand others that may shadow the standard library's.
 _ROOT = str(Path(__file__).resolve().parents[2])
-# Appended, not put first: next to an installed package stand others that may shadow the library's.
-_PROGRAM = f"import sys; sys.path.append({_ROOT!r}); from {__name__} import serve; serve()"
-_SECONDS_PER_REPORT = 0.05
+_PROGRAM = (
+    f"import sys; sys.path[:] = {[*sys.path, _ROOT]!r}\n"
+    "from clinasr_tui.flywheel.part_worker import serve\nserve()"
+)
 
 
 def processes() -> int:
@@ -106,31 +107,3 @@ class _Worker:
         self._thread.join()
         if self._process is not None and self._process.stdout is not None:
             self._process.stdout.close()
-
-
-def serve() -> None:
-    """A worker's life: one task from standard input, progress and result to standard output."""
-    channel = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not mix with the pickles
-    module, name, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301  (written by our own parent)
-    told = 0.0
-
-    def send(kind: str, value: object) -> None:
-        pickle.dump((kind, value), channel, pickle.HIGHEST_PROTOCOL)
-        channel.flush()
-
-    def progress(fraction: float) -> bool:
-        nonlocal told
-        if monotonic() - told > _SECONDS_PER_REPORT:
-            told = monotonic()
-            send("progress", fraction)
-        return True
-
-    try:
-        send("result", getattr(import_module(module), name)(*arguments, progress=progress))
-    except BrokenPipeError:
-        pass  # nobody waits for the result any more
-    except Exception as error:
-        send("error", error)
-    # Freeing a million rows one by one takes longer than ending does.
-    os._exit(0)

@@ -36,7 +36,6 @@ from clinasr_tui.flywheel.transcript_parts import Part, file_identity, read_part
 from clinasr_tui.flywheel.vocabulary import CLINICAL_FIELDS
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from clinasr_tui.flywheel.progress import Progress
