@@ -250,12 +250,13 @@ def summary_problems(report: PreflightReport | None) -> Content:
         return Content.styled("pre-flight is looking …", "$quiet")
     if not report.problems:
         return Content.styled("✔ pre-flight clean", "$good")
-    warnings = len(report.problems) - report.errors
     parts = []
     if report.errors:
         parts.append(Content.styled(f"✖ {_count(report.errors, 'error')}", "bold $bad"))
-    if warnings:
-        parts.append(Content.styled(f"▲ {_count(warnings, 'warning')}", "$warning"))
+    if report.warnings:
+        parts.append(Content.styled(f"▲ {_count(report.warnings, 'warning')}", "$warning"))
+    if report.truncated:
+        parts.append(Content.styled(f"(the first {len(report.problems):,} can be reached)", "$quiet"))
     return Content(" ").join(parts)
 
 

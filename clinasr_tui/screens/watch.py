@@ -15,7 +15,7 @@ from clinasr_tui.widgets.log_view import LogView
 from clinasr_tui.widgets.loss_chart import LossChart
 from clinasr_tui.widgets.pace import Pace
 from clinasr_tui.widgets.prompt import Prompt
-from clinasr_tui.widgets.run_status import HealthLines, StatusLine, contact_line, status_line
+from clinasr_tui.widgets.run_status import ContactLine, HealthLines, StatusLine, contact_line, status_line
 from clinasr_tui.widgets.sample_view import SampleView
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class WatchScreen(CockpitScreen):
         yield Static(_NO_RUN, id="no-run", markup=False)
         with Vertical(id="run"):
             yield StatusLine(id="status")
-            yield StatusLine(id="contact")
+            yield ContactLine(id="contact")
             with Horizontal(id="top"):
                 yield LossChart(id="loss")
                 yield SampleView(id="sample")
@@ -121,9 +121,7 @@ class WatchScreen(CockpitScreen):
             retry_in=run.retry_in,
             error="" if run.error is None else str(run.error),
         )
-        contact = self.query_one("#contact", StatusLine)
-        contact.display = bool(line)
-        contact.show(line)
+        self.query_one(ContactLine).show(line)
 
     @property
     def _run(self) -> WatchedRun | None:

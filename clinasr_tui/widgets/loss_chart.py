@@ -163,7 +163,7 @@ class LossChart(Widget):
 
 def _waiting(width: int, height: int) -> list[list[tuple[str, str]]]:
     """Says why there is no curve yet."""
-    text = "no loss points in the event file yet"[:width]
+    text = "no loss points in the event file"[:width]
     lines: list[list[tuple[str, str]]] = [[("space", " " * width)] for _ in range(height)]
     if height:
         lines[height // 2] = [("label", text.center(width))]

@@ -101,17 +101,20 @@ class RowDetail(VerticalScroll, can_focus=True):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._facts: RowFacts | None = None
+        self._text = Static(id="detail-text", markup=False)
+        self._wave = Waveform(id="detail-wave")
+        self._fields = Static(id="detail-fields", markup=False)
 
     def compose(self) -> ComposeResult:
         """Texts, waveform, fields."""
-        yield Static(id="detail-text", markup=False)
-        yield Waveform(id="detail-wave")
-        yield Static(id="detail-fields", markup=False)
+        yield self._text
+        yield self._wave
+        yield self._fields
 
     @property
     def waveform(self) -> Waveform:
         """Where the outline of the audio goes."""
-        return self.query_one(Waveform)
+        return self._wave
 
     @property
     def facts(self) -> RowFacts | None:
@@ -129,7 +132,9 @@ class RowDetail(VerticalScroll, can_focus=True):
         self._draw()
 
     def _draw(self) -> None:
-        text, fields = self.query_one("#detail-text", Static), self.query_one("#detail-fields", Static)
+        if not self.is_mounted:
+            return  # the size that comes with mounting draws
+        text, fields = self._text, self._fields
         facts = self._facts
         if facts is None:
             self.border_title = Content("row")

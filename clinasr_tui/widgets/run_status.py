@@ -160,6 +160,25 @@ class StatusLine(Widget):
         return self._line.truncate(self.content_size.width, ellipsis=True)
 
 
+class ContactLine(StatusLine):
+    """A line that wraps: what a lost or refused connection asks of the operator must be read whole."""
+
+    DEFAULT_CSS = """
+    ContactLine { height: auto; max-height: 4; padding: 0 1; }
+    """
+
+    def show(self, line: Content) -> None:
+        """Show a line, or nothing at all without one."""
+        self.display = bool(line)
+        if not line.is_same(self._line):
+            self._line = line
+            self.refresh(layout=True)
+
+    def render(self) -> Content:
+        """The whole line."""
+        return self._line
+
+
 class HealthLines(Widget):
     """The health of a run: one quiet line while it is well, the loudest thing on the screen if not.
 

@@ -88,7 +88,7 @@ class SampleView(Widget):
         """The aligned sample; what is left of the height shows earlier ones, marked."""
         width, height = self.content_size
         if not self._shown:
-            return Content.styled("no sample predictions yet", "$quiet")
+            return Content.styled("no sample predictions", "$quiet")
         newest = self._shown[-1]
         lines = list(_aligned(newest.reference, newest.prediction, width))
         room = height - len(lines) - 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 import clinasr_tui.screens.manifest as module
+from clinasr_tui.flywheel.preflight import PreflightReport, Problem, Severity
+from clinasr_tui.screens.manifest_rows import summary_problems
 from clinasr_tui.widgets.histogram import Histogram
 from clinasr_tui.widgets.line_list import LineList
 from clinasr_tui.widgets.prompt import Prompt
@@ -250,3 +252,9 @@ async def test_numbers_change_screens_but_not_while_a_filter_is_typed(cockpit):
         assert screen.query_one(Prompt).value == "5"
         await pilot.press("escape", "3")
         assert pilot.app.current_mode == "gate"
+
+
+def test_findings_that_are_only_counted_are_said():
+    found = Problem("missing_audio", Severity.ERROR, 3, "audio_filepath", "no such file")
+    report = PreflightReport(9, (found,), {"missing_audio": 7}, {Severity.ERROR: 6})
+    assert summary_problems(report).plain == "✖ 7 errors (the first 1 can be reached)"

@@ -177,7 +177,7 @@ async def test_keys_change_axis_smoothing_and_read_out(
 ) -> None:
     widget = LossChart()
     async with bench(widget).run_test(size=(60, 14)) as pilot:
-        assert "no loss points in the event file yet" in "".join(shown(widget))
+        assert "no loss points in the event file" in "".join(shown(widget))
         widget.follow(series(falling(150)), Series())
         await pilot.pause()
         assert str(widget.border_title) == "train loss (log) ── smoothed 0.9"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from clinasr_tui.training.snapshot import Sample
 from clinasr_tui.widgets.facet_lines import facet_lines, facet_token
 from clinasr_tui.widgets.histogram import FINE_BINS, count_bins, draw_histogram, rebin
-from clinasr_tui.widgets.row_detail import RowFacts, field_lines, full_lines, short_lines
+from clinasr_tui.widgets.row_detail import RowDetail, RowFacts, field_lines, full_lines, short_lines
 from clinasr_tui.widgets.sample_view import SampleView
 from clinasr_tui.widgets.waveform import draw_waveform
 
@@ -91,13 +91,24 @@ def test_the_normalised_text_is_not_repeated_where_it_is_the_same() -> None:
     assert "normalised       the same" in [line.plain for line in full_lines(same, 40)]
 
 
+async def test_a_row_chosen_before_the_detail_is_mounted(
+    bench: Callable[[Widget], App[None]],
+) -> None:
+    detail = RowDetail(classes="-short")
+    detail.show(FACTS)
+    async with bench(detail).run_test(size=(60, 10)) as pilot:
+        await pilot.pause()
+        assert str(detail.border_title) == "line 7"
+        assert detail.facts is FACTS
+
+
 SAMPLES = [Sample(step, "hold the vancomycin", f"hold the vancom{'i' * (9 - step)}cin") for step in range(8)]
 
 
 async def test_samples_follow_the_newest_until_one_is_read(bench: Callable[[Widget], App[None]]) -> None:
     view = SampleView()
     async with bench(view).run_test(size=(60, 20)) as pilot:
-        assert "no sample predictions yet" in str(view.render())
+        assert "no sample predictions" in str(view.render())
         view.show(SAMPLES[:4])
         await pilot.pause()
         assert str(view.border_title) == "latest sample · step 3"
