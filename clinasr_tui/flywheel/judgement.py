@@ -58,7 +58,7 @@ class Judgement:
     honest: Opinion
     why: str
     measured_as: str
-    """The targeted KER the honest verdict rests on, whatever else it heeds."""
+    """What the targeted rows say by themselves, whatever else the honest verdict heeds."""
     diagnostics: tuple[Diagnostic, ...]
     """What to look at first, in this order; empty where the model is kept or worse."""
     general: GeneralChange | None
@@ -153,10 +153,9 @@ def _honest(comparison: Comparison, limits: DecisionLimits) -> tuple[Verdict, st
         told = "neither an interval nor held-out rows can be had without paired rows."
         return comparison.verdict, told
     verdict = measured(targeted, limits)
-    return verdict, (
-        f"{names} {sentence(targeted)}{_chance(targeted, verdict)}; no held-out row tells what is memory "
-        "of the training rows."
-    )
+    moved = "beyond chance" if targeted.delta else "no change"
+    told = _chance(targeted, verdict).removeprefix(", ") or moved
+    return verdict, f"{names}, all rows, {told}; no held-out row tells what is memory of the training rows."
 
 
 def _chance(ker: Difference, verdict: Verdict) -> str:

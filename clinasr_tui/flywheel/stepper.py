@@ -63,7 +63,9 @@ class Round(NamedTuple):
     run: RunRef | None
     """The newest run of `base`."""
     reeval: Cycle | None
-    """The first later cycle with transcripts."""
+    """The newest later cycle with figures: a base may be tuned more than once."""
+    before: Cycle | None = None
+    """What the re-evaluation is compared with: the cycle with figures before it, at first the base."""
 
 
 def current_round(workspace: Workspace) -> Round:
@@ -85,9 +87,12 @@ def current_round(workspace: Workspace) -> Round:
         trained = bool(cycle.runs)
     if base is None:
         return Round(None, None, None)
-    later = (cycle for cycle in workspace.cycles if cycle.number > base.number)
-    reeval = next((cycle for cycle in later if cycle.hypotheses or cycle.leaderboard), None)
-    return Round(base, base.runs[-1] if base.runs else None, reeval)
+    run = base.runs[-1] if base.runs else None
+    later = [cycle for cycle in workspace.cycles if cycle.number > base.number]
+    scored = [base, *(cycle for cycle in later if cycle.hypotheses or cycle.leaderboard)]
+    if len(scored) == 1:
+        return Round(base, run, None)
+    return Round(base, run, scored[-1], scored[-2])
 
 
 _NOT_PROVIDED = "this version neither rents a box nor launches the run: bring your own GPU host"
@@ -245,7 +250,7 @@ def _decide(turn: Round, baseline: Step, reeval: Step, facts: Facts) -> Step:
     if baseline.state is not StepState.DONE:
         return step(StepState.BLOCKED, "needs a scored baseline to compare with")
     if facts.verdict is None:
-        pair = f"cycle {turn.base.number} with cycle {turn.reeval.number}"
+        pair = f"cycle {(turn.before or turn.base).number} with cycle {turn.reeval.number}"
         return step(StepState.READY, f"press 7 to compare {pair}")
     honest = f", the honest one {facts.honest}" if _differs(facts) else ""
     return step(StepState.DONE, f"the verdict is {facts.verdict}{honest} (7 shows why)")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from clinasr_tui.flywheel.stepper import current_round
-from clinasr_tui.flywheel.workspace import Facts, Step, StepState, next_step, open_workspace, steps
+from clinasr_tui.flywheel.stepper import Facts, Step, StepState, current_round, next_step, steps
+from clinasr_tui.flywheel.workspace import open_workspace
 
 ORDER = ["manifest", "baseline", "gate", "split", "box", "train", "re-eval", "decide", "deploy"]
 
@@ -216,6 +216,16 @@ def test_which_turn_is_the_current_one(tmp_path: Path) -> None:
     found, goal = look(tmp_path, verdict="keep", preflight_errors=0)
     assert found["decide"].state is StepState.BLOCKED
     assert goal.id == "baseline"
+
+
+def test_a_base_tuned_twice_is_decided_by_the_newest(tmp_path: Path) -> None:
+    split_cycle(tmp_path)
+    put(tmp_path, "cycle2/offline_hyps.jsonl", "cycle3/offline_hyps.jsonl", "cycle4/keep")
+    assert round_numbers(tmp_path) == (1, 3)
+    before = current_round(open_workspace(tmp_path)).before
+    assert before is not None
+    assert before.number == 2
+    assert look(tmp_path, **GOOD)[0]["decide"].detail == "press 7 to compare cycle 2 with cycle 3"
 
 
 def test_growing_after_a_first_eval_starts_a_new_turn(tmp_path: Path) -> None:
