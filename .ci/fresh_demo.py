@@ -25,7 +25,8 @@ def main(command: str) -> None:
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
         kept = [f"{name}={value}" for name, value in os.environ.items() if name.startswith(KEPT)]
         shell = f"cd {shlex.quote(str(clone))} && {command}"
-        with Terminal(["env", "-i", *kept, "TERM=tmux-256color", "sh", "-c", shell], name="fresh") as terminal:
+        argv = ["env", "-i", *kept, "TERM=tmux-256color", "sh", "-c", shell]
+        with Terminal(argv, name="fresh") as terminal:
             terminal.wait_for("Cycles", "Next", seconds=600)
             terminal.press("q")
             terminal.wait_for("EXIT=0", seconds=20)

@@ -80,9 +80,3 @@ class HostKeyError(RemoteError):
     def changed(self) -> bool:
         """True if another key had been confirmed for this host before."""
         return bool(self.known)
-
-
-class Declined(ClinasrError):
-    """The operator said no (exit code 4)."""
-
-    exit_code = ExitCode.DECLINED

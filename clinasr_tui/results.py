@@ -199,7 +199,7 @@ async def _told(key: tuple[object, ...], work: Callable[[], Awaitable[T]]) -> T:
 
 
 def _read_board(path: Path) -> Leaderboard:
-    from clinasr_tui.flywheel.leaderboard import read_markdown
+    from clinasr_tui.flywheel.leaderboard_markdown import read_markdown
 
     return read_markdown(path)
 

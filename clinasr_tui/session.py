@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clinasr_tui.errors import ClinasrError
-from clinasr_tui.flywheel.stepper import current_round
-from clinasr_tui.flywheel.workspace import Facts, RunRef, Workspace, open_workspace
+from clinasr_tui.flywheel.stepper import Facts, current_round
+from clinasr_tui.flywheel.workspace import RunRef, Workspace, open_workspace
 from clinasr_tui.messages import FactsChanged, Problem, WorkspaceChanged
 from clinasr_tui.results import CycleFigures, Identity, Results, identities, identity
 from clinasr_tui.watched_run import WatchedRun, follow

@@ -12,7 +12,8 @@ from clinasr_tui.messages import HostKeyUnknown, RunEnded, RunUpdated
 if TYPE_CHECKING:
     from textual.message import Message
 
-    from clinasr_tui.flywheel.workspace import RunRef, Settings
+    from clinasr_tui.flywheel.settings import Settings
+    from clinasr_tui.flywheel.workspace import RunRef
     from clinasr_tui.remote.run_watch import Contact, RunWatch, WatchUpdate
     from clinasr_tui.training.log_store import LogStore
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.forgetting import GeneralChange
     from clinasr_tui.flywheel.leaderboard import Leaderboard
     from clinasr_tui.flywheel.scoring import ScoredSet
-    from clinasr_tui.flywheel.workspace import Cycle, Settings, Workspace
+    from clinasr_tui.flywheel.settings import Settings
+    from clinasr_tui.flywheel.workspace import Cycle, Workspace
 
 _HEAD = ["", "A", "B", "Δ", "rel.", "95 % of Δ", "p", "n"]
 

@@ -64,7 +64,7 @@ def _scored(source: Source) -> ScoredSet:
 
 def _write(source: Source, folder: Path) -> None:
     from clinasr_tui.flywheel.files import write_atomically
-    from clinasr_tui.flywheel.leaderboard import to_markdown
+    from clinasr_tui.flywheel.leaderboard_markdown import to_markdown
     from clinasr_tui.flywheel.results import write_results
 
     scored = _scored(source)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.flywheel.settings import SETTINGS_FILE
-from clinasr_tui.flywheel.workspace import Cycle, Settings, Workspace, open_cycle, open_workspace
+from clinasr_tui.flywheel.settings import SETTINGS_FILE, Settings
+from clinasr_tui.flywheel.workspace import Cycle, Workspace, open_cycle, open_workspace
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.leaderboard import Leaderboard
@@ -34,7 +34,7 @@ def load_source(path: Path) -> Source:
 
     Transcripts in a cycle's folder take what they lack from the cycle's manifest, as the cycle does.
     """
-    from clinasr_tui.flywheel.leaderboard import read_markdown
+    from clinasr_tui.flywheel.leaderboard_markdown import read_markdown
 
     if path.is_dir():
         return load_cycle(open_cycle(path))
@@ -66,7 +66,7 @@ def _is_manifest(path: Path) -> bool:
 
 def load_cycle(cycle: Cycle) -> Source:
     """A cycle's transcripts, or the leaderboard that is all an old cycle has left."""
-    from clinasr_tui.flywheel.leaderboard import read_markdown
+    from clinasr_tui.flywheel.leaderboard_markdown import read_markdown
 
     if cycle.hypotheses is not None:
         found = load_hypotheses(cycle.hypotheses, cycle.manifest)

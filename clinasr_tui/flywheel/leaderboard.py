@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinasr_tui import __version__
@@ -136,23 +135,6 @@ def to_json(board: Leaderboard) -> dict[str, Any]:
         "terms": [term._asdict() for term in board.terms],
         "signature": dict(board.signature),
     }
-
-
-def to_markdown(board: Leaderboard, *, title: str) -> str:
-    """The published five-section report; read back without loss by `read_markdown`."""
-    from clinasr_tui.flywheel.leaderboard_markdown import write
-
-    return write(board, title)
-
-
-def read_markdown(path: Path) -> Leaderboard:
-    """Read a leaderboard written by `to_markdown`, or one with the same sections in plain tables.
-
-    Raises InputError naming `path:line`.
-    """
-    from clinasr_tui.flywheel.leaderboard_markdown import read
-
-    return read(path)
 
 
 def _terms(scored: ScoredSet) -> tuple[TermFigure, ...]:

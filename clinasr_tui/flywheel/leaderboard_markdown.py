@@ -34,7 +34,7 @@ _REWRITE = "Delete this line to take the tables, or write the file again with `c
 _NO_FIGURE = ("", "–", "—", "-", "n/a", "nan", "none", "null")
 
 
-def write(board: Leaderboard, title: str) -> str:
+def to_markdown(board: Leaderboard, *, title: str) -> str:
     """The report; the same board gives the same text."""
     lines = [f"# {escape(title)}", "", *_headline(board)]
     for number, name in enumerate(SECTION_FIELDS, 2):
@@ -94,7 +94,7 @@ def _payload(board: Leaderboard) -> str:
     return text.replace("--", "-\\u002d").replace(">", "\\u003e")
 
 
-def read(path: Path) -> Leaderboard:
+def read_markdown(path: Path) -> Leaderboard:
     """Read a report. Raises InputError naming `path:line`."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -107,7 +107,7 @@ def read(path: Path) -> Leaderboard:
         return _from_tables(text, path)
     line = text.count("\n", 0, found.start()) + 1
     board = _from_payload(found[1], path, line)
-    seen, meant = _from_tables(text, path), _from_tables(write(board, ""), path)
+    seen, meant = _from_tables(text, path), _from_tables(to_markdown(board, title=""), path)
     if seen != meant:
         raise InputError(
             "the tables and the figures recorded in this comment disagree",

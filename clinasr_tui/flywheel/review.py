@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.leaderboard import Leaderboard
     from clinasr_tui.flywheel.progress import Progress
     from clinasr_tui.flywheel.scoring import ScoredSet
+    from clinasr_tui.flywheel.settings import Settings
     from clinasr_tui.flywheel.stopping import RunFacts
-    from clinasr_tui.flywheel.workspace import Cycle, Settings, Workspace
+    from clinasr_tui.flywheel.workspace import Cycle, Workspace
 
 
 def scored_file(

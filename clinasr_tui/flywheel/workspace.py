@@ -13,21 +13,6 @@ from clinasr_tui.flywheel.files import open_input
 from clinasr_tui.flywheel.manifest import read_manifest
 from clinasr_tui.flywheel.settings import SETTINGS_FILE, Settings, read_settings
 from clinasr_tui.flywheel.split import TRAIN_FILE, VALIDATION_FILE
-from clinasr_tui.flywheel.stepper import Facts, Step, StepState, next_step, steps
-
-__all__ = [
-    "Cycle",
-    "Facts",
-    "RunRef",
-    "Settings",
-    "Step",
-    "StepState",
-    "Workspace",
-    "next_step",
-    "open_cycle",
-    "open_workspace",
-    "steps",
-]
 
 MANIFEST_FILE = "manifest.jsonl"
 BASELINE_FILE = "per_sample.json"

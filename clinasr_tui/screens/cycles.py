@@ -11,8 +11,8 @@ from textual.widgets import Static
 
 from clinasr_tui.actions import actions_for, key_names
 from clinasr_tui.errors import ClinasrError
-from clinasr_tui.flywheel.stepper import current_round
-from clinasr_tui.flywheel.workspace import REEVAL_FILE, Cycle, Step, next_step, steps
+from clinasr_tui.flywheel.stepper import Step, current_round, next_step, steps
+from clinasr_tui.flywheel.workspace import REEVAL_FILE, Cycle
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.columns import Column, ColumnHead, cells

@@ -13,7 +13,7 @@ from clinasr_tui.widgets.line_list import LineList
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clinasr_tui.flywheel.workspace import Step
+    from clinasr_tui.flywheel.stepper import Step
 
 _MARKS = {
     "done": ("✔", "$good"),

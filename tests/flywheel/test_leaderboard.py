@@ -16,10 +16,9 @@ from clinasr_tui.flywheel.leaderboard import (
     TermFigure,
     build_leaderboard,
     ipa_source_gap,
-    read_markdown,
     to_json,
-    to_markdown,
 )
+from clinasr_tui.flywheel.leaderboard_markdown import read_markdown, to_markdown
 from clinasr_tui.flywheel.markdown_cells import escape, row, tables, unescape
 from clinasr_tui.flywheel.scoring import score
 from tests.support.scored_rows import demo_cycle, demo_held_out, rows, scored

@@ -100,7 +100,8 @@ async def test_untrusted_text_is_shown_and_not_interpreted(two_cycles, app_on):
 
 
 async def test_a_cycle_with_only_its_leaderboard_has_figures_but_no_rows(two_cycles, app_on, demo_data):
-    from clinasr_tui.flywheel.leaderboard import build_leaderboard, to_markdown
+    from clinasr_tui.flywheel.leaderboard import build_leaderboard
+    from clinasr_tui.flywheel.leaderboard_markdown import to_markdown
     from clinasr_tui.flywheel.review import scored_file
 
     hyps = two_cycles / "cycle2" / "offline_hyps.jsonl"
