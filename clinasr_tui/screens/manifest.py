@@ -20,6 +20,8 @@ from clinasr_tui.screens.manifest_rows import (
     ManifestRows,
     clauses,
     columns,
+    count,
+    outline,
     pick,
     problems_by_line,
     row_facts,
@@ -31,7 +33,7 @@ from clinasr_tui.screens.manifest_rows import (
 from clinasr_tui.session import identity
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.facet_lines import facet_lines
-from clinasr_tui.widgets.histogram import FINE_BINS, Bins, Histogram, count_bins
+from clinasr_tui.widgets.histogram import Bins, Histogram
 from clinasr_tui.widgets.line_list import LineList
 from clinasr_tui.widgets.prompt import Prompt
 from clinasr_tui.widgets.row_detail import RowDetail
@@ -201,7 +203,7 @@ class ManifestScreen(CockpitScreen):
         try:
             chosen = await self._in_thread(what, partial(pick, table, choice, self._problems))
             self._show_rows(chosen)
-            survey, bins = await self._in_thread("counting", partial(_count, table, chosen))
+            survey, bins = await self._in_thread("counting", partial(count, table, chosen))
         except InterruptedError:
             return  # newer work has begun, or the operator cancelled
         self._survey = survey
@@ -270,7 +272,7 @@ class ManifestScreen(CockpitScreen):
     async def _load_waveform(self, manifest: Path, audio: str, wanted: int) -> None:
         wave = self.query_one(RowDetail).waveform
         try:
-            wave.show(await asyncio.to_thread(_outline, manifest, audio, wanted))
+            wave.show(await asyncio.to_thread(outline, manifest, audio, wanted))
         except ClinasrError as error:
             wave.show((), f"no waveform: {visible(str(error))}")
 
@@ -385,17 +387,3 @@ class ManifestScreen(CockpitScreen):
         if other is not None:
             self.session.cycle_in_view = other.number
             self.refresh_view()
-
-
-def _count(
-    table: ManifestTable, chosen: array[int] | None, progress: Callable[[float], bool]
-) -> tuple[Survey, Bins | None]:
-    survey = table.survey(chosen, progress)
-    return survey, count_bins(survey.durations, FINE_BINS)
-
-
-def _outline(manifest: Path, audio: str, wanted: int) -> list[tuple[float, float]]:
-    from clinasr_tui.flywheel.audio import waveform
-    from clinasr_tui.flywheel.manifest import audio_path
-
-    return waveform(audio_path(manifest, audio), max(wanted, 2))

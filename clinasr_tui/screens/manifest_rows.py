@@ -15,10 +15,13 @@ from textual.content import Content
 from clinasr_tui.flywheel.manifest_table import BrokenRow, ManifestTable, Query
 from clinasr_tui.flywheel.normalise import normalise
 from clinasr_tui.flywheel.preflight import Problem, Severity
+from clinasr_tui.widgets.histogram import FINE_BINS, Bins, count_bins
 from clinasr_tui.widgets.row_detail import RowFacts
 from clinasr_tui.widgets.row_table import Column
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from clinasr_tui.flywheel.manifest import ManifestRow
     from clinasr_tui.flywheel.manifest_table import Survey
     from clinasr_tui.flywheel.preflight import PreflightReport
@@ -93,6 +96,20 @@ def pick(table: ManifestTable, choice: Choice, problems: Problems, progress: Pro
     if choice.sort != "line" or choice.descending:
         chosen = table.sort(chosen, choice.sort, descending=choice.descending, progress=progress)
     return chosen
+
+
+def count(table: ManifestTable, chosen: array[int] | None, progress: Progress) -> tuple[Survey, Bins | None]:
+    """Facets and durations of the rows chosen; for a thread."""
+    survey = table.survey(chosen, progress)
+    return survey, count_bins(survey.durations, FINE_BINS)
+
+
+def outline(manifest: Path, audio: str, wanted: int) -> list[tuple[float, float]]:
+    """The waveform of a row's audio in `wanted` columns; for a thread. Raises InputError."""
+    from clinasr_tui.flywheel.audio import waveform
+    from clinasr_tui.flywheel.manifest import audio_path
+
+    return waveform(audio_path(manifest, audio), max(wanted, 2))
 
 
 def toggle_clause(text: str, clause: str) -> str:
