@@ -86,6 +86,10 @@ class ClinasrApp(App[int]):
             self.register_theme(theme)
         self.theme = DARK
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our styles' own variables, for a theme that does not know them."""
+        return dict(THEMES[0].variables)
+
     def _start_worker(self, work: Coroutine[Any, Any, None], name: str, group: str) -> object:
         return self.run_worker(work, name=name, group=group, exit_on_error=False)
 
