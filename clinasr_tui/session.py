@@ -75,7 +75,7 @@ class Session(Results):
             return
         await self._fact(self.gate(base), _gate_facts)
         if reeval is not None:
-            await self._fact(self.comparison(base, reeval), _verdict_facts)
+            await self._fact(self.comparison(turn.before or base, reeval), _verdict_facts)
 
     async def _fact(self, work: Awaitable[T], as_facts: Callable[[T], dict[str, Any]]) -> None:
         try:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from clinasr_tui.widgets.stepper import Stepper
 from tests.support.cycles import general, put_cycle, put_reeval, terms
-from tests.support.driving import press, settle, text_of
+from tests.support.driving import lines_of, press, settle, text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,10 +47,10 @@ async def test_two_idle_rounds_reach_the_steps(tmp_path, app_on):
     app = app_on(tmp_path)
     async with app.run_test(size=(140, 45)) as pilot:
         await settle(pilot)
-        first, _, last = app.session.workspace.cycles
-        assert (await app.session.comparison(first, last)).judgement.stop == (
-            "Stop tuning: two cycles in a row below 5 % relative improvement (+0 %, then +0 %).",
-        )
+        why = "Stop tuning: two cycles in a row below 5 % relative improvement (+0 %, then +0 %)."
+        assert (app.session.facts.verdict, app.session.facts.stop) == ("unchanged", why)
+        steps = lines_of(app.screen.query_one(Stepper))
+        assert f"not now: {why}" in steps[8]
 
 
 async def test_the_decision_shows_both_verdicts(forgetful, app_on):
