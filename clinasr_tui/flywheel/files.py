@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,11 +21,25 @@ def open_input(path: Path, what: str) -> BinaryIO:
     except FileNotFoundError:
         raise InputError(f"no such {what}", where=str(path), remedy="Check the path") from None
     except OSError as error:
-        raise InputError(
-            f"the {what} cannot be read ({error.strerror})", where=str(path), remedy="Check its permissions"
-        ) from None
+        raise _unreadable(path, what, error, "Check its permissions") from None
     except ValueError:
         raise InputError(f"this is no usable path for a {what}", where=repr(str(path))) from None
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Turn what goes wrong while `path` is read (a failing disk, say) into an InputError."""
+    try:
+        yield
+    except (InterruptedError, BrokenPipeError):
+        raise  # cancelled, or whoever is told about it has gone
+    except OSError as error:
+        raise _unreadable(path, what, error, "Copy it to a disk that works") from None
+
+
+def _unreadable(path: Path, what: str, error: OSError, remedy: str) -> InputError:
+    why = error.strerror or str(error)
+    return InputError(f"the {what} cannot be read ({why})", where=str(path), remedy=remedy)
 
 
 def numbered_lines(stream: Iterable[bytes], first: int = 1) -> Iterator[tuple[int, bytes]]:

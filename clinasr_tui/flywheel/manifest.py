@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.flywheel.files import numbered_lines, open_input
+from clinasr_tui.flywheel.files import numbered_lines, open_input, reading
 from clinasr_tui.flywheel.vocabulary import CLINICAL_FIELDS
 
 BOM = b"\xef\xbb\xbf"
@@ -82,7 +82,7 @@ def parse_row(raw: bytes, *, path: Path, line: int) -> ManifestRow:
 
 def read_manifest(path: Path) -> list[ManifestRow]:
     """Read every row (blank lines are skipped). Raises InputError at the first unusable line."""
-    with open_input(path, "manifest") as stream:
+    with open_input(path, "manifest") as stream, reading(path, "manifest"):
         rows = [parse_row(raw, path=path, line=line) for line, raw in numbered_lines(stream)]
     if not rows:
         raise InputError("the manifest has no rows", where=str(path), remedy="Make one in stage build")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from clinasr_tui.flywheel.files import numbered_lines, open_input
+from clinasr_tui.flywheel.files import numbered_lines, open_input, reading
 from clinasr_tui.flywheel.manifest import RowFault, decode_object
 from clinasr_tui.flywheel.parallel import processes, run_parts
 from clinasr_tui.flywheel.preflight_findings import Finding, Findings
@@ -92,6 +92,7 @@ def check_manifest(
     if the file itself cannot be read.
     """
     with ExitStack() as stack:
+        stack.enter_context(reading(path, "manifest"))
         data = _readable_twice(path, stack)
         array_begins = _array_begins(data)
         if array_begins is not None:

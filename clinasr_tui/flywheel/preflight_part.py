@@ -81,8 +81,8 @@ def _look(waiting: list[tuple[int, RowAudio]], pool: ThreadPoolExecutor | None, 
     if pool is not None:
         shares = [waiting[at : at + _AUDIO_THREADS] for at in range(0, len(waiting), _AUDIO_THREADS)]
         for found in pool.map(check_audio, shares):
-            for line, problem_id, what in found:
-                findings.add(problem_id, "audio_filepath", line, what)
+            for each in found:
+                findings.add(*each)
     waiting.clear()
 
 

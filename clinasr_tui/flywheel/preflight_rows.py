@@ -45,8 +45,8 @@ class RowChecks:
     """Checks lines one after the other. Findings go to `findings`."""
 
     def __init__(self, manifest: Path, findings: Findings) -> None:
-        self._manifest = manifest
-        self._folder = str(manifest.parent)
+        self._manifest = manifest.absolute()
+        self._folder = str(self._manifest.parent)
         self._add = findings.add
         self._terms: dict[str, str] = {}
 
@@ -153,24 +153,25 @@ class RowChecks:
         self._add(f"unknown_{field}", field, line, what)
 
 
-def check_audio(rows: Sequence[tuple[int, RowAudio]]) -> list[tuple[int, str, str]]:
-    """(line, finding's id, what is wrong) for the rows whose audio cannot be used as they say."""
+def check_audio(rows: Sequence[tuple[int, RowAudio]]) -> list[tuple[str, str, int, str]]:
+    """What `Findings.add` takes, for the rows whose audio cannot be used or is not as they say."""
+    field = "audio_filepath"
     found = []
     for line, (path, seconds) in rows:
         try:
             info = probe(path)
         except AudioError as error:
-            found.append((line, error.id, f"{error.what}: {clipped(path)}"))
+            found.append((error.id, field, line, f"{error.what}: {clipped(path)}"))
             continue
         if info.channels != 1:
-            found.append((line, "not_mono", f"{info.channels} channels in {clipped(path)}"))
+            found.append(("not_mono", field, line, f"{info.channels} channels in {clipped(path)}"))
         if seconds is None:
             if info.seconds > MAX_SECONDS:
                 what = f"{info.seconds:.2f} s of audio are longer than {MAX_SECONDS:g} s"
-                found.append((line, "too_long", what))
+                found.append(("too_long", field, line, what))
         elif abs(seconds - info.seconds) > DURATION_TOLERANCE:
             what = f"duration says {seconds:.2f} s, the audio lasts {info.seconds:.2f} s"
-            found.append((line, "wrong_duration", what))
+            found.append(("wrong_duration", "duration", line, what))
     return found
 
 

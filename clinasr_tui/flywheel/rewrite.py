@@ -19,7 +19,7 @@ from typing import BinaryIO, NamedTuple
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.audio import AudioError, probe
-from clinasr_tui.flywheel.files import open_input, write_together
+from clinasr_tui.flywheel.files import open_input, reading, write_together
 from clinasr_tui.flywheel.manifest import RowFault, audio_path, decode_object, duration_of
 from clinasr_tui.flywheel.preflight_rules import DURATION_TOLERANCE
 from clinasr_tui.flywheel.progress import Progress, report
@@ -121,7 +121,7 @@ class _Copy:
     def lines(self, stream: BinaryIO, progress: Progress | None) -> Iterator[bytes]:
         """The copy's lines with their ends."""
         size = os.fstat(stream.fileno()).st_size
-        numbered = enumerate(stream, 1)
+        numbered = enumerate(_raw_lines(stream, self._manifest), 1)
         position = 0
         with ThreadPoolExecutor(_AUDIO_THREADS, "audio-headers") as pool:
             while batch := list(islice(numbered, _ROWS_A_STEP)):
@@ -186,6 +186,11 @@ class _Copy:
                 self.done.durations_filled += 1
                 row.edits["duration"] = round(row.seconds, _DIGITS)
         return edited(row.raw, row.edits) if row.edits else row.raw
+
+
+def _raw_lines(stream: BinaryIO, path: Path) -> Iterator[bytes]:
+    with reading(path, "manifest"):
+        yield from stream
 
 
 @dataclass(slots=True)

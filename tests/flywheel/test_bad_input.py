@@ -15,6 +15,7 @@ from clinasr_tui.flywheel.hypotheses import read_hypotheses
 from clinasr_tui.flywheel.manifest import read_manifest
 from clinasr_tui.flywheel.manifest_table import BrokenRow, ManifestTable
 from clinasr_tui.flywheel.preflight import check_manifest
+from clinasr_tui.flywheel.rewrite import rewrite_manifest
 from clinasr_tui.flywheel.scoring import score
 
 MANIFEST = {
@@ -318,3 +319,17 @@ def test_any_bytes_give_rows_or_one_line(content: bytes, tmp_path_factory: pytes
             if reader is read_manifest:
                 assert len(rows) == report.rows
                 assert not {"bad_json", "not_object", "json_array", "no_rows"} & set(report.counts)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/mem").exists(), reason="needs a file that opens and fails to be read"
+)
+@pytest.mark.parametrize("reader", [check_manifest, read_manifest, read_hypotheses])
+def test_a_disk_that_fails_is_one_line(reader: Callable[[Path], object]) -> None:
+    assert "cannot be read (Input/output error)" in said_by(reader, Path("/proc/self/mem"))
+
+
+def test_a_disk_that_fails_leaves_no_copy(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"mem: the manifest cannot be read \(Input/output error\)"):
+        rewrite_manifest(Path("/proc/self/mem"), tmp_path / "out.jsonl", fill_durations=True)
+    assert not list(tmp_path.iterdir())

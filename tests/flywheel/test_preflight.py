@@ -200,8 +200,8 @@ def test_durations_are_compared_with_the_audio(tmp_path: Path) -> None:
     report = check(tmp_path, *rows, audio=True)
     found = [(problem.line, problem.id, problem.field) for problem in report.problems]
     assert [each for each in found if each[1] != "duplicate_audio"] == [
-        (4, "wrong_duration", "audio_filepath"),
-        (5, "wrong_duration", "audio_filepath"),
+        (4, "wrong_duration", "duration"),
+        (5, "wrong_duration", "duration"),
         (6, "null_duration", "duration"),
         (7, "null_duration", "duration"),
         (7, "too_long", "audio_filepath"),
@@ -223,6 +223,15 @@ def test_the_same_audio_is_told_without_looking_at_files(tmp_path: Path) -> None
         (5, "the same audio as line 1: on"),
     ]
     assert (report.errors, report.warnings, report.truncated) == (0, 3, False)
+
+
+def test_the_same_audio_is_told_from_a_relative_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_wav(tmp_path / "a.wav")
+    row = {**GOOD, "audio_filepath": str(tmp_path / "a.wav")}
+    assert check(Path(), GOOD, row, audio=True).counts == {"duplicate_audio": 1}
 
 
 def test_a_json_array_is_one_finding_not_one_a_line(tmp_path: Path) -> None:
