@@ -53,7 +53,10 @@ class _Line:
 
     def _write(self, text: str) -> None:
         text = text[: shutil.get_terminal_size().columns - 1]
-        sys.stderr.write(f"\r{text:<{self._length}}")
+        padded = f"\r{text:<{self._length}}"
+        # Known before it is written: Ctrl-C may come in between, and the line must still be erased.
+        self._length = max(self._length, len(text))
+        sys.stderr.write(padded)
         sys.stderr.flush()
         self._length = len(text)
 
