@@ -180,6 +180,9 @@ def _split(turn: Round, manifest: Step, gate: Step) -> Step:
 
     if turn.base is not None and turn.base.train and turn.base.validation:
         return step(StepState.DONE, "train.jsonl and validation.jsonl are there")
+    if turn.reeval is not None:
+        scored = turn.reeval.folder.name
+        return step(StepState.DONE, f"none is recorded, but {scored} is scored: held-out rows are not known")
     if turn.base is None or turn.base.manifest is None:
         return step(StepState.BLOCKED, "needs the manifest")
     if manifest.state is StepState.BLOCKED:

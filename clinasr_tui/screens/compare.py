@@ -43,7 +43,7 @@ _VERDICT_STYLES = {
     "worse": "bold $bad",
     "unchanged": "bold $accent",
 }
-_VERDICT_WORDS = {"keep": "KEEP", "grow": "GROW", "worse": "WORSE", "unchanged": "NO CHANGE"}
+_VERDICT_WORDS = {"keep": "KEEP", "grow": "GROW", "worse": "WORSE", "unchanged": "SAME"}
 _PARTS = {"all": "all", "held_out": "held-out", "trained": "trained"}
 _CHANGES = {
     "fixed": ("✔", "$good"),
@@ -305,12 +305,17 @@ def _metric_line(name: str, d: Difference, *, wide: bool) -> Line:
 
 
 def _decision(result: Comparison) -> Content:
-    lines = [Content.styled(visible(result.action), "bold")]
+    """What contradicts the verdict or ends the tuning first, then the action, then why."""
     judgement = result.judgement
     loud = judgement.beside if judgement is not None and judgement.differs else ""
-    if loud:
-        lines.append(Content.assemble(("✖ ", "bold $bad"), (visible(loud), "bold")))
-    lines += [Content.assemble(("· ", "$quiet"), visible(line)) for line in result.reasons if line != loud]
+    stop = judgement.stop if judgement is not None else ()
+    lines = [Content.assemble(("✖ ", "bold $bad"), (visible(loud), "bold"))] if loud else []
+    lines += [Content.assemble(("■ ", "bold $bad"), (visible(line), "bold")) for line in stop]
+    lines.append(Content.styled(visible(result.action), "bold"))
+    said = (loud, *stop)
+    lines += [
+        Content.assemble(("· ", "$quiet"), visible(line)) for line in result.reasons if line not in said
+    ]
     return Content("\n").join(lines)
 
 

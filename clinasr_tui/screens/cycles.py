@@ -41,10 +41,10 @@ _WIDE = 100
 _HIGH = 34
 """From this height on there is room for the categories."""
 _VERDICTS = {
-    "keep": "decided: keep",
-    "grow": "decided: grow",
-    "worse": "decided: worse",
-    "unchanged": "decided: same",
+    "keep": "keep",
+    "grow": "grow",
+    "worse": "worse",
+    "unchanged": "same",
 }
 
 
@@ -177,7 +177,7 @@ class CyclesScreen(CockpitScreen):
             return Content.styled("○ transcribe", "$quiet")
         reevaluates = cycle == turn.reeval or (cycle.hypotheses and cycle.hypotheses.name == REEVAL_FILE)
         if row.change is not None and reevaluates:
-            return Content(_VERDICTS[row.change.verdict])
+            return _decided(row.change)
         return Content("scored" if cycle.hypotheses else "figures only")
 
     def _steps(self) -> tuple[Step, ...]:
@@ -262,6 +262,16 @@ def _line(row: _Row, state: Content, *, wide: bool) -> Line:
         texts.append(Content.styled(interval_text(change.ci95, signed=True) if change else "", "$quiet"))
     texts.append(state)
     return Line(str(cycle.number), lambda width: cells(_columns(wide=wide), texts, width))
+
+
+def _decided(change: Comparison) -> Content:
+    """The published verdict, or the honest one where that is another; "stop" where no round is worth it."""
+    judgement = change.judgement
+    if judgement is not None and judgement.differs:
+        return Content.styled(f"honest: {_VERDICTS[judgement.honest.verdict]}", "bold $bad")
+    if judgement is not None and judgement.stop and change.verdict != "keep":
+        return Content.styled("■ stop tuning", "bold $bad")
+    return Content(f"decided: {_VERDICTS[change.verdict]}")
 
 
 def _below(row: _Row, *, wide: bool) -> Line | None:

@@ -109,18 +109,25 @@ class GateScreen(CockpitScreen):
         style = "bold $good" if result.passed else "bold $bad"
         big = big_text("PASS" if result.passed else "BLOCKED", style)
         published = headline_result()
-        reasons = [f"· {visible(reason)}" for reason in result.reasons if reason != published]
+        reasons = [_reason(result, reason) for reason in result.reasons if reason != published]
         beside = _route(result)
-        if reasons and Content(reasons[0]).cell_length <= self.size.width - 10 - big.first_line.cell_length:
-            beside = Content("\n").join([beside, Content(reasons.pop(0))])
+        if reasons and reasons[0].cell_length <= self.size.width - 10 - big.first_line.cell_length:
+            beside = Content("\n").join([beside, reasons.pop(0)])
         self.query_one("#big", Static).update(big)
         self.query_one("#route", Static).update(beside)
-        self.query_one("#reasons", Static).update(Content("\n".join(reasons)))
+        self.query_one("#reasons", Static).update(Content("\n").join(reasons))
         self.query_one("#reasons").display = bool(reasons)
         width = min(max(40, self.size.width - 6), _WIDEST)
         self.query_one("#criteria", Static).update(_criteria(result, width))
         quoted = published if published in result.reasons else ""
         self.query_one("#published", Static).update(Content(quoted))
+
+
+def _reason(result: GateResult, reason: str) -> Content:
+    """A reason; what makes the verdict doubtful, or other than the published one, stands out."""
+    doubts = (result.honest.why, *map(str, result.deviations))
+    mark = ("! ", "bold $accent") if reason in doubts else ("· ", "")
+    return Content.assemble(mark, visible(reason))
 
 
 def _route(result: GateResult) -> Content:

@@ -228,6 +228,14 @@ def test_a_base_tuned_twice_is_decided_by_the_newest(tmp_path: Path) -> None:
     assert look(tmp_path, **GOOD)[0]["decide"].detail == "press 7 to compare cycle 2 with cycle 3"
 
 
+def test_a_re_evaluation_without_a_recorded_split_asks_for_none(tmp_path: Path) -> None:
+    put(tmp_path, "cycle1/manifest.jsonl", "cycle1/per_sample.json", "cycle2/offline_hyps.jsonl")
+    found, goal = look(tmp_path, **GOOD)
+    assert found["split"].state is StepState.DONE
+    assert "held-out rows are not known" in found["split"].detail
+    assert goal.id == "decide"
+
+
 def test_growing_after_a_first_eval_starts_a_new_turn(tmp_path: Path) -> None:
     put(tmp_path, "cycle1/manifest.jsonl", "cycle1/per_sample.json")
     put(tmp_path, "cycle2/manifest.jsonl", "cycle2/per_sample.json")
