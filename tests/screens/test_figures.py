@@ -89,6 +89,6 @@ def test_columns_cut_with_an_ellipsis_and_align_figures_right():
 
 
 def test_big_letters_are_two_lines_of_equal_width():
-    for word in ("PASS", "BLOCKED", "KEEP", "GROW", "WORSE", "NO CHANGE"):
+    for word in ("PASS", "BLOCKED", "KEEP", "GROW", "WORSE", "SAME"):
         above, below = big_text(word, "bold").plain.split("\n")
         assert len(above) == len(below)
