@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from clinasr_tui.flywheel.comparison import Comparison, Difference, Slice
-    from clinasr_tui.flywheel.forgetting import GeneralChange
     from clinasr_tui.flywheel.leaderboard import Leaderboard
+    from clinasr_tui.flywheel.opinion import GeneralChange
     from clinasr_tui.flywheel.scoring import ScoredSet
     from clinasr_tui.flywheel.settings import Settings
     from clinasr_tui.flywheel.workspace import Cycle, Workspace

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from clinasr_tui.flywheel.judgement import Judgement
+    from clinasr_tui.flywheel.opinion import Judgement
     from clinasr_tui.flywheel.thresholds import DecisionLimits
 
 _ALL = ("all categories",)

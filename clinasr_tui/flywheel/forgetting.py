@@ -7,43 +7,17 @@ The general set is any speech outside the manifest's domain, in the transcripts'
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.comparison import compare
-from clinasr_tui.flywheel.decision import Difference, by_chance, sentence
+from clinasr_tui.flywheel.decision import by_chance
+from clinasr_tui.flywheel.opinion import GeneralChange
 from clinasr_tui.flywheel.thresholds import DecisionLimits
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.scoring import ScoredSet
-
-
-@dataclass(frozen=True, slots=True)
-class GeneralChange:
-    """WER of the rows that both models transcribed: before, after, paired interval of the change."""
-
-    wer: Difference
-    cer: Difference
-    rows: int
-    only_a: int
-    only_b: int
-    forgotten: bool
-    """True if the WER rose beyond chance and by at least the limit."""
-
-    @property
-    def sentence(self) -> str:
-        """What became of general speech."""
-        wer = self.wer
-        if self.forgotten:
-            verdict = "the model has forgotten"
-        elif wer.delta is not None and wer.delta > 0 and not by_chance(wer):
-            verdict = "worse, but by little"
-        elif wer.delta is not None and wer.delta < 0 and not by_chance(wer):
-            verdict = "better"
-        else:
-            verdict = "no measurable change"
-        return f"General speech, {sentence(wer, 'WER')}: {verdict}."
 
 
 def general_change(a: ScoredSet, b: ScoredSet, limits: DecisionLimits | None = None) -> GeneralChange:

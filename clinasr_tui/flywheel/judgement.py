@@ -7,19 +7,19 @@ the model never saw, where only what is beyond chance counts, and with what was 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.flywheel import forgetting
 from clinasr_tui.flywheel.decision import ACTIONS, Verdict, measured, percent, sentence
 from clinasr_tui.flywheel.findings import PRONUNCIATION_GAP, pronunciation_gap, shown
 from clinasr_tui.flywheel.leaderboard import GUESSED, HINTED, GroupFigure
-from clinasr_tui.flywheel.thresholds import DecisionLimits, Deviation, Thresholds, deviations
+from clinasr_tui.flywheel.opinion import Diagnostic, Judgement, Opinion
+from clinasr_tui.flywheel.thresholds import DecisionLimits, Thresholds, deviations
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.comparison import Comparison
     from clinasr_tui.flywheel.decision import Difference
-    from clinasr_tui.flywheel.forgetting import GeneralChange
+    from clinasr_tui.flywheel.opinion import GeneralChange
 
 BY_CATEGORY = "by_category"
 ALREADY_KNOWN = "already_known"
@@ -29,53 +29,6 @@ _FORGOTTEN = (
     "the base; deploy this one only where nothing else is spoken."
 )
 _NO_GAIN = (Verdict.GROW, Verdict.UNCHANGED)
-
-
-class Opinion(NamedTuple):
-    """A verdict and what to do next."""
-
-    verdict: Verdict
-    action: str
-
-    @property
-    def route(self) -> str:
-        """Where the way leads: `deploy` if the model is kept, else `build`."""
-        return "deploy" if self.verdict is Verdict.KEEP else "build"
-
-
-class Diagnostic(NamedTuple):
-    """Something to look at before the next round, by its id, with what it shows here."""
-
-    id: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """Both opinions, one sentence why the honest one is what it is, and what goes with them."""
-
-    published: Opinion
-    honest: Opinion
-    why: str
-    measured_as: str
-    """What the targeted rows say by themselves, whatever else the honest verdict heeds."""
-    diagnostics: tuple[Diagnostic, ...]
-    """What to look at first, in this order; empty where the model is kept or worse."""
-    general: GeneralChange | None
-    stop: tuple[str, ...]
-    """Why tuning should stop; empty while it need not."""
-    deviations: tuple[Deviation, ...]
-
-    @property
-    def differs(self) -> bool:
-        """True if the honest verdict is another one."""
-        return self.honest.verdict is not self.published.verdict
-
-    @property
-    def beside(self) -> str:
-        """The honest verdict in one sentence, the published one named where it is another."""
-        other = f", not {self.published.verdict.upper()}" if self.differs else " too"
-        return f"Honest verdict {self.honest.verdict.upper()}{other}: {self.why}"
 
 
 def judge(

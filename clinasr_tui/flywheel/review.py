@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from clinasr_tui.flywheel.comparison import Comparison
-    from clinasr_tui.flywheel.forgetting import GeneralChange
     from clinasr_tui.flywheel.gate import GateResult
     from clinasr_tui.flywheel.leaderboard import Leaderboard
+    from clinasr_tui.flywheel.opinion import GeneralChange
     from clinasr_tui.flywheel.progress import Progress
     from clinasr_tui.flywheel.scoring import ScoredSet
     from clinasr_tui.flywheel.settings import Settings

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.comparison import Comparison, compare, compare_leaderboards
 from clinasr_tui.flywheel.decision import Verdict
-from clinasr_tui.flywheel.forgetting import GeneralChange, general_change
+from clinasr_tui.flywheel.forgetting import general_change
 from clinasr_tui.flywheel.judgement import judge, reasons, to_json
 from clinasr_tui.flywheel.leaderboard import build_leaderboard
 from clinasr_tui.flywheel.review import comparison_of
@@ -17,6 +18,9 @@ from clinasr_tui.flywheel.scoring import ScoredSet, score
 from clinasr_tui.flywheel.settings import Settings
 from clinasr_tui.flywheel.thresholds import DecisionLimits
 from tests.support.scored_rows import by_hit, demo_cycle, demo_held_out, rows, scored
+
+if TYPE_CHECKING:
+    from clinasr_tui.flywheel.opinion import GeneralChange
 
 BASE, TUNED, HELD_OUT = demo_cycle(1), demo_cycle(2), demo_held_out()
 
