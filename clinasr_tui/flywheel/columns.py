@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import os
 import weakref
+from array import array
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, count, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import overload
 from zlib import crc32
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.transcript_blocks import LineFault, Row, columns_of, parse_lines
-from clinasr_tui.flywheel.transcript_parts import file_identity
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from clinasr_tui.flywheel.transcript_parts import code_type, file_identity
 
 GONE = "(the file was changed after it was scored)"
 """Stands for a text that cannot be read back any more."""
@@ -53,31 +51,43 @@ class TextColumn(Sequence[str]):
 class CodedColumn(TextColumn):
     """Values that repeat: `codes` holds each row's place in `values`, which are all different."""
 
-    def __init__(self, values: list[str], codes: NDArray[np.unsignedinteger[Any]]) -> None:
+    def __init__(self, values: list[str], codes: array[int]) -> None:
         self.values = values
         self.codes = codes
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> CodedColumn:
         """Number values in order of first appearance."""
-        import numpy as np
-
         if isinstance(texts, CodedColumn):
             return texts
+        numbers: defaultdict[str, int] = defaultdict(count().__next__)
+        codes = array("I", map(numbers.__getitem__, texts))
+        return cls(list(numbers), array(code_type(len(numbers)), codes))
+
+    @classmethod
+    def joined(cls, parts: Iterable[tuple[Sequence[str], array[int]]]) -> CodedColumn:
+        """One column from parts (values, codes) that number their values each for themselves."""
         numbers: dict[str, int] = {}
-        codes = np.fromiter((numbers.setdefault(text, len(numbers)) for text in texts), dtype=np.uint32)
-        return cls(list(numbers), codes)
+        known = [
+            ([numbers.setdefault(value, len(numbers)) for value in values], codes) for values, codes in parts
+        ]
+        joined = array(code_type(len(numbers)))
+        for new, codes in known:
+            if len(new) <= 1 << 8 and joined.typecode == "B":
+                joined.frombytes(codes.tobytes().translate(bytes(new).ljust(1 << 8, b"\0")))
+            else:
+                joined.extend(map(new.__getitem__, codes))
+        return cls(list(numbers), joined)
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self.codes), _STEP):
-            yield from map(self.values.__getitem__, self.codes[start : start + _STEP].tolist())
+        return map(self.values.__getitem__, self.codes)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, CodedColumn) and other.values == self.values:
-            return len(self) == len(other) and bool((self.codes == other.codes).all())
+            return self.codes == other.codes
         return super().__eq__(other)
 
     __hash__ = None
@@ -87,17 +97,15 @@ class CodedColumn(TextColumn):
         return text in self.values
 
     def _at(self, index: int) -> str:
-        return self.values[int(self.codes[index])]
+        return self.values[self.codes[index]]
 
 
 class PackedColumn(TextColumn):
     """Texts that are mostly different, one behind the other as UTF-8; `lengths` in bytes."""
 
-    def __init__(self, data: bytes, lengths: NDArray[np.unsignedinteger[Any]]) -> None:
-        import numpy as np
-
+    def __init__(self, data: bytes, lengths: Iterable[int]) -> None:
         self._data = data
-        self._ends = np.cumsum(lengths, dtype=np.uint32 if len(data) < 1 << 32 else np.uint64)
+        self._ends = array("I" if len(data) < 1 << 32 else "Q", accumulate(lengths))
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -105,7 +113,7 @@ class PackedColumn(TextColumn):
     def __iter__(self) -> Iterator[str]:
         start = 0
         for first in range(0, len(self._ends), _STEP):
-            ends = self._ends[first : first + _STEP].tolist()
+            ends = self._ends[first : first + _STEP]
             data = self._data[start : ends[-1]]
             places = pairwise((0, *(end - start for end in ends)))
             if data.isascii():
@@ -117,15 +125,13 @@ class PackedColumn(TextColumn):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, PackedColumn):
-            same_data = len(self) == len(other) and self._data == other._data
-            return same_data and bool((self._ends == other._ends).all())
+            return self._data == other._data and self._ends == other._ends
         return super().__eq__(other)
 
     __hash__ = None
 
     def _at(self, index: int) -> str:
-        start = int(self._ends[index - 1]) if index else 0
-        return _decoded(self._data[start : int(self._ends[index])])
+        return _decoded(self._data[self._ends[index - 1] if index else 0 : self._ends[index]])
 
 
 def _decoded(data: bytes) -> str:
@@ -181,7 +187,8 @@ class StoredRows:
                 raise InputError(
                     "it was changed after it was scored", where=str(self.path), remedy="Score it again"
                 )
-            yield from columns_of(*found, self._keys)[self._keys.index(key)]
+            if found[0]:
+                yield from columns_of(*found, self._keys)[self._keys.index(key)]
 
     def unchanged(self) -> bool:
         """Whether the file still holds what was scored."""
@@ -191,7 +198,7 @@ class StoredRows:
         start, line = self._offsets[block], self._first_lines[block]
         try:
             data = os.pread(self._descriptor, self._offsets[block + 1] - start, start)
-            rows, numbers = parse_lines(data, line)
+            rows, numbers, _ = parse_lines(data, line)
         except (LineFault, OSError):
             return None
         expected = self._first_rows[block + 1] - self._first_rows[block]
@@ -205,7 +212,7 @@ class StoredColumn(TextColumn):
     InputError.
     """
 
-    def __init__(self, rows: StoredRows, key: str, checks: NDArray[np.uint32] | None = None) -> None:
+    def __init__(self, rows: StoredRows, key: str, checks: array[int] | None = None) -> None:
         """`checks` are the CRC-32 of every text, where they are known."""
         self._rows = rows
         self._key = key
@@ -213,7 +220,7 @@ class StoredColumn(TextColumn):
         self._instead: dict[int, str] = {}
 
     @property
-    def checks(self) -> NDArray[np.uint32]:
+    def checks(self) -> array[int]:
         """CRC-32 of every text: tells two texts apart without reading them."""
         if self._checks is None:
             self._checks = _checks_of(self)
@@ -221,11 +228,9 @@ class StoredColumn(TextColumn):
 
     def put(self, texts: Mapping[int, str]) -> None:
         """Have other texts at some places than the file has."""
-        if texts:
-            self._instead.update(texts)
-            checks = self.checks.copy()
-            checks[list(texts)] = _checks_of(texts.values())
-            self._checks = checks
+        self._instead.update(texts)
+        for index, check in zip(texts, _checks_of(texts.values()), strict=True):
+            self.checks[index] = check
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -243,19 +248,17 @@ class StoredColumn(TextColumn):
         return GONE if found is None else str(found[0][self._key])
 
 
-def text_checks(texts: Iterable[str]) -> NDArray[np.uint32]:
+def text_checks(texts: Iterable[str]) -> array[int]:
     """CRC-32 of every text."""
     return texts.checks if isinstance(texts, StoredColumn) else _checks_of(texts)
 
 
-def _checks_of(texts: Iterable[str]) -> NDArray[np.uint32]:
-    import numpy as np
-
-    return np.fromiter((crc32(text.encode(errors="surrogatepass")) for text in texts), dtype=np.uint32)
+def _checks_of(texts: Iterable[str]) -> array[int]:
+    return array("I", (crc32(text.encode(errors="surrogatepass")) for text in texts))
 
 
 class StoredLines(Sequence[int]):
-    """Every row's line number in a file with blank lines."""
+    """Every row's line number in a file with blank lines; 0 once the file is another one."""
 
     def __init__(self, rows: StoredRows) -> None:
         self._rows = rows

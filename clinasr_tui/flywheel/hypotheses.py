@@ -17,12 +17,11 @@ from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.files import open_input
 from clinasr_tui.flywheel.manifest import without_bom
 from clinasr_tui.flywheel.transcript_blocks import (
-    BLOCK_BYTES,
     KEYS,
     LineFault,
     Row,
     columns_of,
-    count_lines,
+    is_array,
     parse_lines,
     repeated_key,
     whole_lines,
@@ -120,17 +119,6 @@ def unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot be read ({why})", where=str(path), remedy="Name a regular file, and try again")
 
 
-def is_array(descriptor: int) -> bool:
-    """Whether a file begins like a JSON array."""
-    position = 0
-    while block := os.pread(descriptor, BLOCK_BYTES, position):
-        start = without_bom(block, 1 if position == 0 else 2).lstrip()
-        if start:
-            return start.startswith(b"[")
-        position += len(block)
-    return False
-
-
 class _Columns:
     """Columns in memory, filled batch by batch."""
 
@@ -153,8 +141,9 @@ def _read_lines(path: Path, descriptor: int) -> Hypotheses:
     columns, line = _Columns(), 1
     try:
         for _, block in whole_lines(descriptor, 0, os.fstat(descriptor).st_size):
-            columns.add(*parse_lines(block, line))
-            line += count_lines(block)
+            rows, numbers, lines = parse_lines(block, line)
+            columns.add(rows, numbers)
+            line += lines
     except LineFault as found:
         raise found.fault.as_input_error(f"{path}:{found.line}") from None
     return Hypotheses(path, columns.line, **columns.texts)

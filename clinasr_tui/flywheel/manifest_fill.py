@@ -155,7 +155,7 @@ def _fill_references(hypotheses: Hypotheses, theirs: Sequence[str], sources: Seq
 def _empty_places(column: Sequence[str]) -> list[int]:
     if isinstance(column, StoredColumn):
         # An empty text has the check 0; of others one in four thousand million has.
-        return [index for index in (column.checks == 0).nonzero()[0].tolist() if not column[index]]
+        return [index for index, check in enumerate(column.checks) if not check and not column[index]]
     return [index for index, text in enumerate(column) if not text] if "" in column else []
 
 
@@ -164,8 +164,5 @@ def _differing(references: Sequence[str], texts: Sequence[str], sources: Sequenc
     if not isinstance(references, StoredColumn) and not isinstance(texts, StoredColumn):
         pairs = zip(references, sources, strict=True)
         return sum(source != _NOWHERE and reference != texts[source] for reference, source in pairs)
-    import numpy as np
-
-    ours, theirs, at = text_checks(references), text_checks(texts), np.asarray(sources)
-    known = at != _NOWHERE
-    return int((ours[known] != theirs[at[known]]).sum())
+    checks, theirs = zip(text_checks(references), sources, strict=True), text_checks(texts)
+    return sum(source != _NOWHERE and check != theirs[source] for check, source in checks)

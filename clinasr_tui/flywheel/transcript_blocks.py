@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from clinasr_tui.flywheel.vocabulary import CLINICAL_FIELDS
 
@@ -24,7 +24,7 @@ KEYS = ("audio_filepath", "ref", HYPOTHESIS, *CLINICAL_FIELDS)
 """The keys a transcript row is read from, in the order of its columns."""
 MANIFEST_KEYS = ("audio_filepath", "text", *CLINICAL_FIELDS)
 """The keys of a manifest row that fill a transcript row."""
-BLOCK_BYTES = 1 << 16
+BLOCK_BYTES = 1 << 15
 """Measured: what is made of a block then fits the processor's cache."""
 
 _BOM = b"\xef\xbb\xbf"
@@ -83,28 +83,42 @@ def _end_of_lines(block: bytes, wanted: int) -> int:
     return block.find(b"\n", wanted - 1) + 1 if len(block) >= wanted else block.rfind(b"\n") + 1
 
 
-def count_lines(block: bytes) -> int:
-    """Lines of a block, blank ones and a last one without an end included."""
-    return block.count(b"\n") + (not block.endswith(b"\n"))
+def is_array(descriptor: int) -> bool:
+    """Whether a file begins like a JSON array."""
+    position = 0
+    while block := os.pread(descriptor, BLOCK_BYTES, position):
+        start = (block if position else block.removeprefix(_BOM)).lstrip()
+        if start:
+            return start.startswith(b"[")
+        position += len(block)
+    return False
 
 
-def parse_lines(block: bytes, line: int) -> tuple[list[Row], Sequence[int]]:
-    """Rows of a block of whole lines and their line numbers; the block's first line is number `line`.
+class Parsed(NamedTuple):
+    """What a block of whole lines holds."""
+
+    rows: list[Row]
+    numbers: Sequence[int]
+    """Each row's line."""
+    lines: int
+    """Lines, blank ones and a last one without an end included."""
+
+
+def parse_lines(block: bytes, line: int) -> Parsed:
+    """Parse a block of whole lines, the first of which is number `line`.
 
     Blank lines are counted and skipped. Raises LineFault for the first line that is no JSON object.
     """
-    rows = _parse_joined(block, line)
-    if rows is not None:
-        return rows, range(line, line + len(rows))
-    return _parse_each(block, line)
-
-
-def _parse_joined(block: bytes, line: int) -> list[Row] | None:
-    """The rows of a block without blank lines; None if it must be read line by line."""
-    if line == 1:
-        block = block.removeprefix(_BOM)
     text = block.removesuffix(b"\n")
-    count = text.count(b"\n") + 1
+    lines = text.count(b"\n") + 1
+    rows = _parse_joined(text.removeprefix(_BOM) if line == 1 else text, lines)
+    if rows is not None:
+        return Parsed(rows, range(line, line + lines), lines)
+    return Parsed(*_parse_each(text, line), lines)
+
+
+def _parse_joined(text: bytes, count: int) -> list[Row] | None:
+    """The rows of `count` lines without blank ones; None if they must be read line by line."""
     try:
         rows: list[Any] = json.loads(f"[{text.decode().replace(chr(10), _JOINT)}]")
     except (ValueError, RecursionError):
@@ -128,13 +142,14 @@ def _colons_in_texts(text: bytes, rows: Sequence[Row]) -> bool:
     return text.count(b":") == sum(map(len, rows)) + values.count(":")
 
 
-def _parse_each(block: bytes, line: int) -> tuple[list[Row], Sequence[int]]:
+def _parse_each(text: bytes, line: int) -> tuple[list[Row], Sequence[int]]:
     from clinasr_tui.flywheel.files import numbered_lines
     from clinasr_tui.flywheel.manifest import RowFault, decode_object
 
     rows: list[Row] = []
     numbers: list[int] = []
-    for number, raw in numbered_lines(_lines(block), line):
+    # Lines end at "\n" only, which `splitlines` does not know.
+    for number, raw in numbered_lines((part + b"\n" for part in text.split(b"\n")), line):
         try:
             fields = decode_object(raw, number)
         except RowFault as fault:
@@ -146,11 +161,6 @@ def _parse_each(block: bytes, line: int) -> tuple[list[Row], Sequence[int]]:
         rows.append(fields)
         numbers.append(number)
     return rows, numbers
-
-
-def _lines(block: bytes) -> list[bytes]:
-    """The block's lines with their ends: those of `\\n` only, which `splitlines` does not know."""
-    return [part + b"\n" for part in block.removesuffix(b"\n").split(b"\n")]
 
 
 def repeated_key(text: str, rows: Sequence[object]) -> tuple[int, str] | None:

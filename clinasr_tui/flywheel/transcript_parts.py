@@ -19,7 +19,6 @@ from clinasr_tui.flywheel.transcript_blocks import (
     HYPOTHESIS,
     LineFault,
     columns_of,
-    count_lines,
     parse_lines,
     whole_lines,
 )
@@ -33,10 +32,8 @@ class Part(NamedTuple):
 
     lines: int
     """Lines read, blank ones included."""
-    offsets: array[int]
-    """Where each block of lines begins in the file."""
-    block_rows: array[int]
-    block_lines: array[int]
+    blocks: tuple[array[int], array[int], array[int]]
+    """Where each block of lines begins in the file, its rows, its lines."""
     audio: list[bytes]
     """UTF-8, the rows' values without anything between them."""
     audio_lengths: array[int]
@@ -79,9 +76,7 @@ def read_part(
     descriptor = os.open(path, os.O_RDONLY)
     try:
         for offset, block in whole_lines(descriptor, start, stop):
-            lines = count_lines(block)
-            reader.add(offset, block, line, lines)
-            line += lines
+            line += reader.add(offset, block, line)
             if progress is not None and not progress((offset + len(block) - start) / (stop - start)):
                 raise InterruptedError
         if file_identity(descriptor) != identity:
@@ -104,44 +99,42 @@ class _Reader:
         ]
         self._codes = [array("I") for _ in self._numbers]
         self._scores = [array(kind) for kind in row_scores.COLUMNS.values()]
-        self._offsets, self._block_rows, self._block_lines = array("Q"), array("I"), array("I")
+        self._blocks = array("Q"), array("I"), array("I")
         self._audio: list[bytes] = []
         self._audio_lengths, self._checks = array("I"), array("I")
 
-    def add(self, offset: int, block: bytes, line: int, lines: int) -> None:
-        """Read one block whose first line is number `line`. Raises LineFault."""
-        rows, numbers = parse_lines(block, line)
-        self._offsets.append(offset)
-        self._block_rows.append(len(rows))
-        self._block_lines.append(lines)
+    def add(self, offset: int, block: bytes, line: int) -> int:
+        """Read one block whose first line is number `line`; returns its lines. Raises LineFault."""
+        rows, numbers, lines = parse_lines(block, line)
+        for column, number in zip(self._blocks, (offset, len(rows), lines), strict=True):
+            column.append(number)
         if not rows:
-            return
+            return lines
         columns = columns_of(rows, numbers, self._keys)
         audio, texts, clinical = columns[0], columns[1], columns[self._clinical :]
-        for codes, known, column in zip(self._codes, self._numbers, clinical, strict=True):
-            codes.extend(map(known.__getitem__, column))
-        encoded = _encoded(audio)
-        self._audio_lengths.extend(map(len, encoded))
-        self._audio.append(b"".join(encoded))
+        for codes, known, values in zip(self._codes, self._numbers, clinical, strict=True):
+            codes.extend(map(known.__getitem__, values))
+        joined = "".join(audio)
+        self._audio.append(joined.encode(errors="surrogatepass"))
+        self._audio_lengths.extend(map(len, audio if joined.isascii() else _encoded(audio)))
         self._checks.extend(map(crc32, _encoded(texts)))
         if HYPOTHESIS in self._keys:
             found = row_scores.score_texts(texts, columns[2], clinical[0])
             for scores, more in zip(self._scores, found, strict=True):
                 scores.extend(more)
+        return lines
 
     def part(self, lines: int, fault: tuple[int, str, str, str] | None) -> Part:
         """Everything collected."""
         values = [list(known) for known in self._numbers]
         return Part(
             lines,
-            self._offsets,
-            self._block_rows,
-            self._block_lines,
+            self._blocks,
             self._audio,
             self._audio_lengths,
             self._checks,
             values,
-            [array(_code_type(len(known)), codes) for known, codes in zip(values, self._codes, strict=True)],
+            [array(code_type(len(known)), codes) for known, codes in zip(values, self._codes, strict=True)],
             self._scores,
             fault,
         )
@@ -154,5 +147,6 @@ def _encoded(texts: Sequence[str]) -> list[bytes]:
         return [text.encode(errors="surrogatepass") for text in texts]
 
 
-def _code_type(values: int) -> str:
+def code_type(values: int) -> str:
+    """The smallest `array` type for numbers of so many values."""
     return "B" if values <= 1 << 8 else "H" if values <= 1 << 16 else "I"
