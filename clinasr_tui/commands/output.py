@@ -43,8 +43,8 @@ def print_json(command: str, document: Mapping[str, Any]) -> None:
 
     ASCII only: any terminal encoding can carry it, and so can a lone surrogate of a transcript.
     """
-    json.dump({"schema": f"clinasr.{command}/1", **document}, sys.stdout, allow_nan=False)
-    sys.stdout.write("\n")
+    # `dump` would write piece by piece, ten times as slowly.
+    sys.stdout.write(json.dumps({"schema": f"clinasr.{command}/1", **document}, allow_nan=False) + "\n")
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -10,10 +10,10 @@ from clinasr_tui.commands.output import add_json, figure, note, print_json, prin
 from clinasr_tui.commands.sources import Source, load_cycle, load_hypotheses
 from clinasr_tui.errors import ExitCode, InputError
 from clinasr_tui.flywheel.vocabulary import SECTION_FIELDS
-from clinasr_tui.flywheel.workspace import open_cycle
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.leaderboard import Leaderboard
+    from clinasr_tui.flywheel.resampling import Interval
     from clinasr_tui.flywheel.scoring import ScoredSet
 
 
@@ -44,6 +44,8 @@ def _source(args: argparse.Namespace) -> Source:
         raise InputError("name either a cycle folder or --hyps FILE")
     if args.hyps is not None:
         return load_hypotheses(args.hyps, args.manifest)
+    from clinasr_tui.flywheel.workspace import open_cycle
+
     cycle = open_cycle(args.cycle)
     source = load_cycle(cycle)
     if args.manifest is not None and cycle.hypotheses is not None:
@@ -91,13 +93,18 @@ def _story(board: Leaderboard) -> list[str]:
 
     lines = [f"{board.rows} rows, {board.ker_rows} with a term"]
     lines += table(
-        [[name.upper(), figure(board.metrics[name], 4), _pooled(board, name)] for name in METRICS], left=1
+        [[name.upper(), figure(board.metrics[name], 4), _beside(board, name)] for name in METRICS], left=1
     )
     for field in SECTION_FIELDS:
-        groups = board.by.get(field, {})
+        groups, known = board.by.get(field, {}), board.intervals.get(field, {})
         if groups:
-            lines += ["", f"KER by {field}"]
-            lines += table([[name or "(none)", figure(f.ker), f"n {f.n}"] for name, f in groups.items()])
+            lines += ["", f"KER by {field}, with 95 % interval"]
+            lines += table(
+                [
+                    [name or "(none)", figure(f.ker), _interval(known.get(name)), f"n {f.n}"]
+                    for name, f in groups.items()
+                ]
+            )
         if field == "ipa_source":
             lines.append(f"  {ipa_source_gap(board)}")
     lines += ["", "KER by term, worst first"]
@@ -106,5 +113,12 @@ def _story(board: Leaderboard) -> list[str]:
     return lines
 
 
-def _pooled(board: Leaderboard, name: str) -> str:
+def _beside(board: Leaderboard, name: str) -> str:
+    """What stands beside a metric's mean: the pooled figure, or the KER's interval."""
+    if name == "ker" and board.ker_interval is not None:
+        return f"(95 % {_interval(board.ker_interval)})"
     return f"(corpus-level {figure(board.corpus[name], 4)})" if name in board.corpus else ""
+
+
+def _interval(limits: Interval | None) -> str:
+    return "–" if limits is None else f"{figure(limits[0])} … {figure(limits[1])}"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.flywheel.settings import SETTINGS_FILE, Settings
-from clinasr_tui.flywheel.workspace import Cycle, Workspace, open_cycle, open_workspace
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.leaderboard import Leaderboard
     from clinasr_tui.flywheel.scoring import ScoredSet
+    from clinasr_tui.flywheel.settings import Settings
+    from clinasr_tui.flywheel.workspace import Cycle, Workspace
 
 _FORMS = "Name a cycle folder, a file of transcripts (.json, .jsonl) or a leaderboard (.md)"
 _OTHER_FILES = (".csv", ".nemo", ".wav", ".flac", ".zip", ".gz", ".toml")
@@ -35,6 +35,7 @@ def load_source(path: Path) -> Source:
     Transcripts in a cycle's folder take what they lack from the cycle's manifest, as the cycle does.
     """
     from clinasr_tui.flywheel.leaderboard_markdown import read_markdown
+    from clinasr_tui.flywheel.workspace import open_cycle
 
     if path.is_dir():
         return load_cycle(open_cycle(path))
@@ -83,10 +84,17 @@ def load_cycle(cycle: Cycle) -> Source:
 def load_hypotheses(path: Path, manifest: Path | None = None) -> Source:
     """Read and score transcripts; a manifest fills fields they lack."""
     from clinasr_tui.commands.output import note
-    from clinasr_tui.flywheel.leaderboard import build_leaderboard
+    from clinasr_tui.commands.progress import progress_line
     from clinasr_tui.flywheel.review import scored_file
 
-    scored = scored_file(path, manifest, lambda warning: note(f"warning: {warning}"))
+    warnings: list[str] = []
+    with progress_line("scoring") as progress:
+        scored = scored_file(path, manifest, warnings.append, progress)
+    for warning in warnings:
+        note(f"warning: {warning}")
+    # Large files are scored by processes of their own; what follows is imported while they work.
+    from clinasr_tui.flywheel.leaderboard import build_leaderboard
+
     return Source(str(path), scored, build_leaderboard(scored))
 
 
@@ -115,6 +123,9 @@ def workspace_of(path: Path) -> Workspace | None:
 
     Raises InputError if there is one whose settings cannot be read: defaults would be a wrong answer.
     """
+    from clinasr_tui.flywheel.settings import SETTINGS_FILE
+    from clinasr_tui.flywheel.workspace import open_workspace
+
     folder = (path if path.is_dir() else path.parent).resolve()
     try:
         return open_workspace(folder)
@@ -126,5 +137,7 @@ def workspace_of(path: Path) -> Workspace | None:
 
 def settings_of(path: Path) -> Settings:
     """The settings that apply to a cycle, manifest or transcripts: its workspace's, else the defaults."""
+    from clinasr_tui.flywheel.settings import Settings
+
     workspace = workspace_of(path)
     return workspace.settings if workspace else Settings()

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinasr_tui import __version__
+from clinasr_tui.flywheel.columns import CodedColumn
 from clinasr_tui.flywheel.normalise import NORMALISER
+from clinasr_tui.flywheel.resampling import RESAMPLES, SEED, Interval
+from clinasr_tui.flywheel.stats import as_numbers, codes_of, ker_intervals
 from clinasr_tui.flywheel.vocabulary import SECTION_FIELDS
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.scoring import ScoredSet
 
+_MOST_CELLS = 1 << 20
+_SCALE = 128
+"""Bits: every quotient of two 32-bit numbers times 2^128 is a whole number."""
 METRICS = ("wer", "cer", "ker", "ser")
 HINTED, GUESSED = "merriam-webster", "magpie_g2p"
 """Pronunciations from a dictionary and from the synthesiser's own rules: the pair section 3 compares."""
@@ -51,14 +57,18 @@ class Leaderboard:
     terms: tuple[TermFigure, ...]
     """Worst first; ties by n, largest first, then by term."""
     signature: dict[str, str] = field(default_factory=dict)
-    """Normaliser, aggregation, KER rule, library versions: what makes the figure repeatable."""
+    """Normaliser, aggregation, KER rule, library versions, seed: what makes the figures repeatable."""
+    ker_interval: Interval | None = None
+    """95 % interval of the KER, bootstrap over terms; None with fewer than two terms."""
+    intervals: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    """The same of the groups in `by`; a group of fewer than two terms has none."""
 
 
 def build_leaderboard(scored: ScoredSet) -> Leaderboard:
     """The leaderboard of a scored set."""
     scores = scored.scores
-    with_term = Counter(scores.ker)
-    hits, misses = with_term[0], with_term[1]
+    hits, misses = scores.ker.count(0), scores.ker.count(1)
+    overall, intervals = ker_intervals(scored, SECTION_FIELDS)
     return Leaderboard(
         rows=len(scored),
         ker_rows=hits + misses,
@@ -66,39 +76,50 @@ def build_leaderboard(scored: ScoredSet) -> Leaderboard:
             "wer": _mean_rate(scores.word_errors, scores.reference_words),
             "cer": _mean_rate(scores.char_errors, scores.reference_chars),
             "ker": _share(misses, hits + misses),
-            "ser": _share(sum(scores.ser), len(scored)),
+            "ser": _share(_sum(scores.ser), len(scored)),
         },
         corpus={
-            "wer": _share(sum(scores.word_errors), sum(scores.reference_words)),
-            "cer": _share(sum(scores.char_errors), sum(scores.reference_chars)),
+            "wer": _share(_sum(scores.word_errors), _sum(scores.reference_words)),
+            "cer": _share(_sum(scores.char_errors), _sum(scores.reference_chars)),
         },
         by={name: ker_by(scored.hypotheses.column(name), scores.ker) for name in SECTION_FIELDS},
         terms=_terms(scored),
         signature=signature(),
+        ker_interval=overall,
+        intervals=intervals,
     )
 
 
-def signature() -> dict[str, str]:
-    """What makes a figure repeatable: rules by name, versions of what computed it."""
+def signature(*, resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, str]:
+    """What makes figures repeatable: rules by name, versions of what computed them, the bootstrap's seed."""
+    import numpy as np
     import rapidfuzz
 
     return {
         "normaliser": NORMALISER,
         "aggregation": "mean of the rows' scores",
         "ker": "term's words in order and adjacent; rows without a term left out",
+        "interval": f"95 %, percentile bootstrap over terms, {resamples} resamples; "
+        "exact binomial over terms where all rows are missed or all are heard",
+        "seed": str(seed),
         "rapidfuzz": rapidfuzz.__version__,
+        "numpy": np.__version__,
         "clinasr-tui": __version__,
     }
 
 
-def ker_by(values: Sequence[str], ker: Sequence[int]) -> dict[str, GroupFigure]:
+def ker_by(values: Sequence[str], ker: array[int]) -> dict[str, GroupFigure]:
     """KER by value, values in order of first appearance; rows without a term count for no n."""
-    counts = Counter(zip(values, ker, strict=True))
-    figures = {}
-    for value in dict.fromkeys(values):
-        misses, n = counts[value, 1], counts[value, 0] + counts[value, 1]
-        figures[value] = GroupFigure(_share(misses, n), n)
-    return figures
+    import numpy as np
+
+    column = CodedColumn.of(values)
+    # NO_KER, hit and miss become 0, 1 and 2 of each value's three cells.
+    cells = codes_of(column) * np.intp(3) + (as_numbers(ker) + 1)
+    counts = np.bincount(cells, minlength=3 * len(column.values)).reshape(-1, 3).tolist()
+    return {
+        value: GroupFigure(_share(misses, hits + misses), hits + misses)
+        for value, (_, hits, misses) in zip(column.values, counts, strict=True)
+    }
 
 
 def ipa_source_gap(board: Leaderboard) -> str:
@@ -127,14 +148,22 @@ def to_json(board: Leaderboard) -> dict[str, Any]:
         "rows": board.rows,
         "ker_rows": board.ker_rows,
         "metrics": dict(board.metrics),
+        "ker_ci95": _limits(board.ker_interval),
         "corpus": dict(board.corpus),
         "by": {
-            name: {value: figure._asdict() for value, figure in groups.items()}
+            name: {
+                value: {**figure._asdict(), "ci95": _limits(board.intervals.get(name, {}).get(value))}
+                for value, figure in groups.items()
+            }
             for name, groups in board.by.items()
         },
         "terms": [term._asdict() for term in board.terms],
         "signature": dict(board.signature),
     }
+
+
+def _limits(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else list(interval)
 
 
 def _terms(scored: ScoredSet) -> tuple[TermFigure, ...]:
@@ -143,12 +172,27 @@ def _terms(scored: ScoredSet) -> tuple[TermFigure, ...]:
     return tuple(sorted(figures, key=lambda figure: (-figure.ker, -figure.n, figure.term)))
 
 
-def _mean_rate(errors: Sequence[int], lengths: Sequence[int]) -> float | None:
+def _mean_rate(errors: array[int], lengths: array[int]) -> float | None:
     """Mean of the rows' errors / max(length, 1), summed without rounding; None without rows."""
+    import numpy as np
+
     if not errors:
         return None
-    rates = (error / (length or 1) for error, length in zip(errors, lengths, strict=True))
-    return math.fsum(rates) / len(errors)
+    wrong, length = as_numbers(errors), np.maximum(as_numbers(lengths), 1)
+    width = int(length.max()) + 1
+    if (int(wrong.max()) + 1) * width > _MOST_CELLS:
+        return math.fsum((wrong / length).tolist()) / len(errors)
+    # Few rates are different: each is scaled to a whole number and added as often as it occurs.
+    times = np.bincount(wrong * np.intp(width) + length)
+    cells = np.flatnonzero(times)
+    rates = (cells // width) / (cells % width)
+    scaled = zip(rates.tolist(), times[cells].tolist(), strict=True)
+    total: int = sum(int(math.ldexp(rate, _SCALE)) * number for rate, number in scaled)
+    return total / (1 << _SCALE) / len(errors)
+
+
+def _sum(column: array[int]) -> int:
+    return int(as_numbers(column).sum(dtype="int64"))
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -11,12 +11,15 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.leaderboard import METRICS, GroupFigure, Leaderboard, TermFigure, ipa_source_gap
 from clinasr_tui.flywheel.markdown_cells import Table, escape, row, tables, unescape
 from clinasr_tui.flywheel.vocabulary import SECTION_FIELDS
+
+if TYPE_CHECKING:
+    from clinasr_tui.flywheel.resampling import Interval
 
 MARK = "clinasr-tui:leaderboard"
 _COMMENT = re.compile(rf"^<!-- {MARK} (.*) -->\r?$", re.MULTILINE)
@@ -31,6 +34,8 @@ _SECTION_WORDS = (
     ("term", "term"),
 )
 _REWRITE = "Delete this line to take the tables, or write the file again with `clinasr-tui score --out`"
+_INTERVAL = "95 % interval"
+_LIMITS = re.compile(r"([01]\.\d+) … ([01]\.\d+)")
 _NO_FIGURE = ("", "–", "—", "-", "n/a", "nan", "none", "null")
 
 
@@ -41,8 +46,12 @@ def to_markdown(board: Leaderboard, *, title: str) -> str:
         lines += ["", f"## {number}. KER by {name}", ""]
         if name == "ipa_source":
             lines += [ipa_source_gap(board), ""]
-        lines += [row(name, "KER", "n"), row("---", "---:", "---:")]
-        lines += [_group_row(value, figure) for value, figure in board.by.get(name, {}).items()]
+        known = board.intervals.get(name, {})
+        lines += [row(name, "KER", "n", _INTERVAL), row("---", "---:", "---:", "---:")]
+        lines += [
+            f"{_group_row(value, figure)} {_shown_interval(known.get(value))} |"
+            for value, figure in board.by.get(name, {}).items()
+        ]
     lines += ["", "## 5. Per-term KER, worst first", ""]
     lines += [row("term", "KER", "n"), row("---", "---:", "---:")]
     lines += [_group_row(term, GroupFigure(ker, n)) for term, ker, n in board.terms]
@@ -53,12 +62,17 @@ def to_markdown(board: Leaderboard, *, title: str) -> str:
 
 
 def _headline(board: Leaderboard) -> list[str]:
-    lines = ["## 1. Headline", "", row("metric", "score", "n"), row("---", "---:", "---:")]
+    header = row("metric", "score", "n", _INTERVAL)
+    lines = ["## 1. Headline", "", header, row("---", "---:", "---:", "---:")]
     for name in METRICS:
-        n = board.ker_rows if name == "ker" else board.rows
-        lines.append(row("KER ★" if name == "ker" else name.upper(), _shown(board.metrics.get(name)), str(n)))
+        figure, n = _shown(board.metrics.get(name)), board.rows
+        label, interval = name.upper(), None
+        if name == "ker":
+            label, n, interval = "KER ★", board.ker_rows, board.ker_interval
+        lines.append(row(label, figure, str(n), _shown_interval(interval)))
+    none = _shown_interval(None)
     lines += [
-        row(f"{name.upper()}, corpus-level (pooled, secondary)", _shown(value), str(board.rows))
+        row(f"{name.upper()}, corpus-level (pooled, secondary)", _shown(value), str(board.rows), none)
         for name, value in board.corpus.items()
     ]
     lines += ["", "Scores are means of the rows' scores; corpus-level figures pool all errors instead."]
@@ -76,6 +90,10 @@ def _shown(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
 
+def _shown_interval(interval: Interval | None) -> str:
+    return "–" if interval is None else f"{interval[0]:.4f} … {interval[1]:.4f}"
+
+
 def _payload(board: Leaderboard) -> str:
     document = {
         "version": 1,
@@ -88,6 +106,11 @@ def _payload(board: Leaderboard) -> str:
         },
         "terms": [list(term) for term in board.terms],
         "signature": board.signature,
+        "ker_interval": board.ker_interval,
+        "intervals": {
+            name: [[value, *interval] for value, interval in known.items()]
+            for name, known in board.intervals.items()
+        },
     }
     text = json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     # Neither sign occurs outside strings in this form, and either could end the comment.
@@ -144,7 +167,27 @@ def _board(document: dict[str, Any]) -> Leaderboard:
             TermFigure(str(term), _rate(ker) or 0.0, _count(n)) for term, ker, n in document["terms"]
         ),
         signature={str(key): str(text) for key, text in document["signature"].items()},
+        # A report of an earlier version has none.
+        ker_interval=_interval(document.get("ker_interval")),
+        intervals={
+            str(name): {str(value): (_limit(low), _limit(high)) for value, low, high in known}
+            for name, known in document.get("intervals", {}).items()
+        },
     )
+
+
+def _interval(limits: Any) -> Interval | None:
+    if limits is None:
+        return None
+    low, high = limits
+    return _limit(low), _limit(high)
+
+
+def _limit(value: object) -> float:
+    found = _rate(value)
+    if found is None:
+        raise TypeError("not a limit")
+    return found
 
 
 def _rate(value: object) -> float | None:
@@ -168,6 +211,7 @@ def _count(value: object) -> int:
 def _from_tables(text: str, path: Path) -> Leaderboard:
     board: Leaderboard | None = None
     by: dict[str, dict[str, GroupFigure]] = {name: {} for name in SECTION_FIELDS}
+    intervals: dict[str, dict[str, Interval]] = {}
     terms: list[TermFigure] = []
     for table in tables(text):
         section = _section(table)
@@ -178,6 +222,7 @@ def _from_tables(text: str, path: Path) -> Leaderboard:
             terms += [TermFigure(term, ker, n) for term, (ker, n) in groups.items() if ker is not None]
         else:
             by[section].update(_group_table(table, path))
+            intervals.setdefault(section, {}).update(_intervals(table))
     if board is None:
         raise InputError(
             "no headline with a KER found",
@@ -186,7 +231,14 @@ def _from_tables(text: str, path: Path) -> Leaderboard:
         )
     # Reports that give no n in the headline give it by section.
     ker_rows = board.ker_rows or max(sum(group.n for group in groups.values()) for groups in by.values())
-    return replace(board, rows=board.rows or ker_rows, ker_rows=ker_rows, by=by, terms=tuple(terms))
+    return replace(
+        board,
+        rows=board.rows or ker_rows,
+        ker_rows=ker_rows,
+        by=by,
+        terms=tuple(terms),
+        intervals={name: known for name, known in intervals.items() if known},
+    )
 
 
 def _section(table: Table) -> str | None:
@@ -217,6 +269,15 @@ def _group_table(table: Table, path: Path) -> dict[str, GroupFigure]:
     return groups
 
 
+def _intervals(table: Table) -> dict[str, Interval]:
+    """Intervals by the row's first cell, from a column of them if there is one."""
+    at = next((at for at, name in enumerate(table.header) if name.strip(" *`") == _INTERVAL), None)
+    if at is None:
+        return {}
+    cells = ((row[0], _LIMITS.fullmatch(row[at])) for _, row in table.rows if at < len(row))
+    return {unescape(value): (float(found[1]), float(found[2])) for value, found in cells if found}
+
+
 def _headline_table(table: Table, path: Path) -> Leaderboard | None:
     """The headline, one metric a row or one metric a column; None if the table is something else."""
     metrics: dict[str, float | None] = dict.fromkeys(METRICS)
@@ -235,7 +296,13 @@ def _headline_table(table: Table, path: Path) -> Leaderboard | None:
     if not counts.keys() & {"ker"}:
         return None
     return Leaderboard(
-        rows=max(counts.values()), ker_rows=counts["ker"], metrics=metrics, corpus=corpus, by={}, terms=()
+        rows=max(counts.values()),
+        ker_rows=counts["ker"],
+        metrics=metrics,
+        corpus=corpus,
+        by={},
+        terms=(),
+        ker_interval=next((found for label, found in _intervals(table).items() if "KER" in label), None),
     )
 
 

@@ -151,7 +151,7 @@ class _Table(NamedTuple):
 
 def _read_table(path: Path, keys: tuple[str, ...], progress: Progress | None, work: str) -> _Table:
     """Read a large file in parts. Raises InputError for the first unusable line."""
-    meanwhile = Thread(target=import_module, args=("clinasr_tui.flywheel.hypotheses",))
+    meanwhile = Thread(target=_import_what_follows)
     descriptor = os.open(path, os.O_RDONLY)
     try:
         identity = file_identity(descriptor)
@@ -171,6 +171,12 @@ def _read_table(path: Path, keys: tuple[str, ...], progress: Progress | None, wo
         os.close(descriptor)
         raise
     return _joined(path, descriptor, keys, parts)
+
+
+def _import_what_follows() -> None:
+    """What whoever has scores wants next: this takes as long as scoring 20,000 rows."""
+    for name in ("clinasr_tui.flywheel.hypotheses", "clinasr_tui.flywheel.leaderboard", "numpy"):
+        import_module(name)
 
 
 def _refuse_faults(path: Path, parts: Sequence[Part]) -> None:

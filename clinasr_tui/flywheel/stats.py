@@ -1,18 +1,23 @@
 """How sure a figure is: bootstrap intervals clustered by term, and the exact McNemar test.
 
 Rows of one term share their errors (a term the model cannot spell is missed in every voice), so the
-unit that is drawn anew is the term with all its rows, not the row (method, section 7, rule b).
+unit that is drawn anew is the term with all its rows, not the row (method, section 7, rule b). An
+interval depends on the clusters' sums and sizes and on the seed, on nothing else: not on the order of
+the rows, not on how many processors there are, not on what else is computed beside it.
 """
 
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Hashable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from clinasr_tui.flywheel.columns import CodedColumn
 from clinasr_tui.flywheel.normalise import normalise
-from clinasr_tui.flywheel.scoring import NO_KER
+from clinasr_tui.flywheel.resampling import RESAMPLES, SEED, Interval, clustered_intervals
+from clinasr_tui.flywheel.row_scores import NO_KER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,14 +25,22 @@ if TYPE_CHECKING:
 
     from clinasr_tui.flywheel.scoring import ScoredSet
 
-RESAMPLES = 10_000
-SEED = 42
-_CELLS = 1_000_000
-"""Numbers drawn at a time."""
-_DRAWS = 200_000_000
-"""Cluster draws an interval may cost, about a second."""
-_MULTINOMIAL_COST = 8
-"""A count drawn from a multinomial costs about as much as this many drawn clusters."""
+__all__ = [
+    "RESAMPLES",
+    "SEED",
+    "Interval",
+    "cluster_ids",
+    "clustered_interval",
+    "clustered_intervals",
+    "group_intervals",
+    "ker_interval",
+    "ker_intervals",
+    "mcnemar_exact",
+    "mean_interval",
+]
+
+_TAIL = 0.025
+"""Either side of a 95 % interval."""
 _EXACT_BELOW = 1000
 """Discordant pairs up to which McNemar's test is computed in whole numbers."""
 
@@ -36,89 +49,41 @@ def cluster_ids(terms: Sequence[str]) -> NDArray[np.intp]:
     """A cluster number a row: rows of one normalised term share it, a row without a term stands alone."""
     import numpy as np
 
-    known: dict[str, Hashable] = {"": None}
+    column = CodedColumn.of(terms)
     numbers: dict[Hashable, int] = {}
-    ids = np.empty(len(terms), dtype=np.intp)
-    for index, term in enumerate(terms):
-        if term not in known:
-            known[term] = normalise(term) or None
-        # An index can be no term, so that lone rows and terms never share a key.
-        key = known[term]
-        ids[index] = numbers.setdefault(index if key is None else key, len(numbers))
+    known = np.array([numbers.setdefault(normalise(text), len(numbers)) for text in column.values], np.intp)
+    ids: NDArray[np.intp] = known[codes_of(column)]
+    lone = np.flatnonzero(ids == numbers.get("", -1))
+    ids[lone] = len(numbers) + np.arange(len(lone))
     return ids
 
 
+def codes_of(column: Sequence[str]) -> NDArray[np.unsignedinteger[Any]]:
+    """Which of its distinct values each row has."""
+    return as_numbers(CodedColumn.of(column).codes)
+
+
+def as_numbers(column: array[int]) -> NDArray[Any]:
+    """A typed array as numpy sees it, without a copy."""
+    import numpy as np
+
+    return np.frombuffer(column, dtype=column.typecode)
+
+
 def clustered_interval(
-    sums: NDArray[Any],
-    counts: NDArray[Any],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> tuple[float, float] | None:
+    sums: NDArray[Any], counts: NDArray[Any], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Interval | None:
     """95 % percentile interval of sum(sums) / sum(counts) when whole clusters are drawn anew.
 
     `sums` and `counts` hold one number a cluster: the sum of its rows' values and its rows. Clusters
     of no rows are left out. None if fewer than two clusters are left: nothing varies then.
-    Beyond 20,000 clusters that all differ there are fewer resamples, to bound the time.
     """
-    import numpy as np
-
-    # One complex number a cluster: a single sum then gives both numerator and denominator.
-    pairs = np.asarray(sums, dtype=float) + 1j * np.asarray(counts, dtype=float)
-    pairs = pairs[pairs.imag > 0]
-    if len(pairs) < 2:
-        return None
-    kinds, multiplicity = np.unique(pairs, return_counts=True)
-    generator = np.random.default_rng(seed)
-    if len(kinds) * _MULTINOMIAL_COST < len(pairs):
-        totals = _draw_kinds(kinds, multiplicity, resamples, generator)
-    else:
-        totals = _draw_clusters(pairs, min(resamples, max(1000, _DRAWS // len(pairs))), generator)
-    low, high = np.percentile(totals.real / totals.imag, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def _draw_clusters(
-    pairs: NDArray[np.complex128], resamples: int, generator: np.random.Generator
-) -> NDArray[np.complex128]:
-    """Totals of `resamples` draws of as many clusters as there are, with replacement."""
-    import numpy as np
-
-    clusters = len(pairs)
-    totals = np.empty(resamples, dtype=complex)
-    step = max(1, _CELLS // clusters)
-    for start in range(0, resamples, step):
-        size = (min(step, resamples - start), clusters)
-        drawn = generator.integers(0, clusters, size=size, dtype=np.uint32)
-        totals[start : start + step] = pairs.take(drawn).sum(axis=1)
-    return totals
-
-
-def _draw_kinds(
-    kinds: NDArray[np.complex128],
-    multiplicity: NDArray[np.intp],
-    resamples: int,
-    generator: np.random.Generator,
-) -> NDArray[np.complex128]:
-    """The same for clusters that are mostly alike: draw how often each kind comes up."""
-    import numpy as np
-
-    clusters = int(multiplicity.sum())
-    totals = np.empty(resamples, dtype=complex)
-    step = max(1, _CELLS // len(kinds))
-    for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        totals[start : start + step] = generator.multinomial(clusters, multiplicity / clusters, size) @ kinds
-    return totals
+    return clustered_intervals([(sums, counts)], resamples=resamples, seed=seed)[0]
 
 
 def mean_interval(
-    values: NDArray[Any],
-    clusters: NDArray[np.intp],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> tuple[float, float] | None:
+    values: NDArray[Any], clusters: NDArray[np.intp], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> Interval | None:
     """95 % interval of the mean of `values` (one a row) whose rows belong to `clusters` (one number a row).
 
     For a difference pass b − a of each pair: the pair stays together, which is what pairing means.
@@ -133,19 +98,81 @@ def mean_interval(
 
 def ker_interval(
     scored: ScoredSet,
-    indices: Sequence[int] | None = None,
+    indices: Sequence[int] | NDArray[np.intp] | None = None,
     *,
     resamples: int = RESAMPLES,
     seed: int = SEED,
-) -> tuple[float, float] | None:
-    """95 % interval of the KER of a set's rows, or of those at `indices`; None with fewer than two terms."""
+) -> Interval | None:
+    """95 % interval of the KER of a set's rows, or of those at `indices`; None with fewer than two terms.
+
+    Where all rows are missed or all are heard the bootstrap has no width, which is no certainty: the
+    exact binomial interval (Clopper and Pearson) of as many terms stands in its place.
+    """
     import numpy as np
 
-    ker, terms = np.asarray(scored.scores.ker), scored.hypotheses.term
-    chosen = np.arange(len(ker)) if indices is None else np.asarray(indices, dtype=np.intp)
-    chosen = chosen[ker[chosen] != NO_KER]
-    ids = cluster_ids([terms[index] for index in chosen.tolist()])
-    return mean_interval(ker[chosen], ids, resamples=resamples, seed=seed)
+    ker, ids = as_numbers(scored.scores.ker), cluster_ids(scored.hypotheses.term)
+    if indices is not None:
+        chosen = np.asarray(indices, dtype=np.intp)
+        ker, ids = ker[chosen], ids[chosen]
+    counted = ker != NO_KER
+    ker, ids = ker[counted], ids[counted]
+    return _rate_intervals(_by_cluster(ids * 0, 1, ids, ker), resamples, seed)[0]
+
+
+def group_intervals(
+    scored: ScoredSet, field: str, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> dict[str, Interval]:
+    """95 % interval of each group's KER (by category, say); a group of fewer than two terms has none.
+
+    A group's interval is that of its rows by themselves: `ker_interval` gives the same.
+    """
+    return ker_intervals(scored, (field,), resamples=resamples, seed=seed)[1][field]
+
+
+def ker_intervals(
+    scored: ScoredSet, fields: Sequence[str], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> tuple[Interval | None, dict[str, dict[str, Interval]]]:
+    """The interval of all rows' KER and those of each field's groups, as `group_intervals` gives them."""
+    ker = as_numbers(scored.scores.ker)
+    counted = ker != NO_KER
+    ker, ids = ker[counted], cluster_ids(scored.hypotheses.term)[counted]
+    columns = [CodedColumn.of(scored.hypotheses.column(name)) for name in fields]
+    questions = _by_cluster(ids * 0, 1, ids, ker)
+    for column in columns:
+        questions += _by_cluster(codes_of(column)[counted], len(column.values), ids, ker)
+    overall, *found = _rate_intervals(questions, resamples, seed)
+    answers = iter(found)
+    groups = (zip(column.values, answers, strict=False) for column in columns)
+    return overall, {
+        name: {value: interval for value, interval in group if interval is not None}
+        for name, group in zip(fields, groups, strict=True)
+    }
+
+
+def _rate_intervals(
+    questions: Sequence[tuple[NDArray[np.float64], NDArray[np.intp]]], resamples: int, seed: int
+) -> list[Interval | None]:
+    """Intervals of rates from 0 to 1, exact ones where every cluster is at the same end."""
+    found = clustered_intervals(questions, resamples=resamples, seed=seed)
+    for place, (misses, rows) in enumerate(questions):
+        total = misses.sum()
+        if found[place] is not None and total in (0, rows.sum()):
+            unseen = 1 - _TAIL ** (1 / int((rows > 0).sum()))
+            found[place] = (0.0, unseen) if total == 0 else (1 - unseen, 1.0)
+    return found
+
+
+def _by_cluster(
+    groups: NDArray[Any], number: int, clusters: NDArray[np.intp], values: NDArray[Any]
+) -> list[tuple[NDArray[np.float64], NDArray[np.intp]]]:
+    """Sum of the rows' values and count of rows in each cluster, for each of `number` groups of rows."""
+    import numpy as np
+
+    width = int(clusters.max(initial=0)) + 1
+    cells = groups * np.intp(width) + clusters
+    sums = np.bincount(cells, weights=values, minlength=number * width).reshape(number, width)
+    counts = np.bincount(cells, minlength=number * width).reshape(number, width)
+    return list(zip(sums, counts, strict=True))
 
 
 def mcnemar_exact(b: int, c: int) -> float:

@@ -105,10 +105,15 @@ def test_gap_in_words() -> None:
 
 
 def test_json_has_the_keys_of_the_score_command() -> None:
-    document = to_json(build_leaderboard(demo_cycle(2)))
+    board = build_leaderboard(demo_cycle(2))
+    document = to_json(board)
     assert {"rows", "ker_rows", "metrics", "corpus", "by", "terms"} <= document.keys()
     assert document["by"]["noise_level"].keys() == {"clean", "snr_15db", "snr_5db"}
-    assert document["by"]["entity_category"]["drug"] == {"ker": 10 / 90, "n": 90}
+    assert document["by"]["entity_category"]["drug"] == {
+        "ker": 10 / 90,
+        "n": 90,
+        "ci95": list(board.intervals["entity_category"]["drug"]),
+    }
     kers = [term["ker"] for term in document["terms"]]
     assert kers == sorted(kers, reverse=True)
     assert json.loads(json.dumps(document)) == document
@@ -139,12 +144,17 @@ def test_five_sections_in_order_with_n() -> None:
         "## 4. KER by noise_level",
         "## 5. Per-term KER, worst first",
     ]
-    assert "| KER ★ | 0.8760 | 250 |" in text
-    assert "| WER | 0.1519 | 250 |" in text
-    assert "| drug | 0.9778 | 90 |" in text
+    assert "| KER ★ | 0.8760 | 250 | 0.8080 … 0.9360 |" in text
+    assert "| WER | 0.1519 | 250 | – |" in text
+    assert "| drug | 0.9778 | 90 | 0.9444 … 1.0000 |" in text
     assert "corpus-level" in text
     assert "no merriam-webster rows" in text
-    assert all(len(table.header) == 3 for table in tables(text))
+    assert [table.header for table in tables(text)][1:] == [
+        ("entity_category", "KER", "n", "95 % interval"),
+        ("ipa_source", "KER", "n", "95 % interval"),
+        ("noise_level", "KER", "n", "95 % interval"),
+        ("term", "KER", "n"),
+    ]
 
 
 def test_without_the_comment_the_tables_are_read(tmp_path: Path) -> None:
@@ -278,5 +288,6 @@ def test_no_rows(tmp_path: Path) -> None:
 
 def test_signature_names_the_rules_and_versions() -> None:
     signature = build_leaderboard(demo_cycle(1)).signature
-    assert set(signature) == {"normaliser", "aggregation", "ker", "rapidfuzz", "clinasr-tui"}
+    names = {"normaliser", "aggregation", "ker", "interval", "seed", "rapidfuzz", "numpy", "clinasr-tui"}
+    assert set(signature) == names
     assert all(signature.values())

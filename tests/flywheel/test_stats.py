@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from clinasr_tui.flywheel import stats
+from clinasr_tui.flywheel import resampling
 from clinasr_tui.flywheel.stats import (
     cluster_ids,
     clustered_interval,
@@ -43,9 +43,9 @@ def test_interval_of_all_resamples(sums: list[float], counts: list[float]) -> No
 
 
 def test_both_ways_of_drawing_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    sums, counts = np.array([0.0, 1, 2] * 40), np.array([5.0, 5, 4] * 40)
+    sums, counts = np.array([0.0, 1, 2] * 50), np.array([5.0, 5, 4] * 50)
     by_kind = clustered_interval(sums, counts)
-    monkeypatch.setattr(stats, "_MULTINOMIAL_COST", 1000)
+    monkeypatch.setattr(resampling, "_KIND_COST", 1000)
     by_cluster = clustered_interval(sums, counts)
     assert by_kind != by_cluster
     assert by_kind == pytest.approx(by_cluster, abs=0.004)
@@ -79,7 +79,9 @@ def test_clustering_widens_what_terms_decide() -> None:
 
 def test_rows_of_a_term_share_a_cluster_and_others_stand_alone() -> None:
     ids = cluster_ids(["a", "B", "", "A!", "", "b", "!", "0"]).tolist()
-    assert ids == [0, 1, 2, 0, 3, 1, 4, 5]
+    assert ids[0] == ids[3]
+    assert ids[1] == ids[5]
+    assert len(set(ids)) == 6
 
 
 def test_ker_interval_of_the_demo() -> None:
