@@ -6,7 +6,8 @@ import os
 import re
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ from clinasr_tui.training.snapshot import Level
 if TYPE_CHECKING:
     from clinasr_tui.training.console import LogLine
 
-MAX_LINES = 1_000_000
+MAX_LINES = 2_500_000
+"""Lines kept: 15 bytes each."""
 MAX_CHARACTERS = 10_000
 """Longest line shown; the rest is counted, not shown."""
 NOT_READABLE = "(this line can no longer be read from the mirror)"
@@ -28,7 +30,7 @@ _CODES = {Level.INFO: 0, Level.WARNING: 1, Level.ERROR: 2}
 _LEVELS = (Level.INFO, Level.WARNING, Level.ERROR)
 # Cursor movements and colours of progress bars and warnings; other sequences are made visible.
 _BAR_SEQUENCES = re.compile(r"\x1b\[[0-9;]*[A-DKm]")
-_NEMO_PREFIX = re.compile(r"\[NeMo ([A-Z]) \d{4}-\d\d-\d\d (\d\d:\d\d:\d\d) [^\]]{0,80}\] ?")
+_NEMO_PREFIX = re.compile(r"^\[NeMo ([A-Z]) \d{4}-\d\d-\d\d (\d\d:\d\d:\d\d) [^\]\n]{0,80}\] ?", re.MULTILINE)
 
 
 class _File:
@@ -78,8 +80,10 @@ class LogStore:
         self._numbers: dict[str, int] = {}
         self._file = array("H")
         self._offset = array("Q")
-        self._length = array("L")
+        self._length = array("I")
         self._level = bytearray()
+        self._counts = [0] * len(_LEVELS)
+        self._counted = 0
         self._notes: list[str] = []
         self._texts: OrderedDict[int, str] = OrderedDict()
         self.dropped = 0
@@ -126,34 +130,77 @@ class LogStore:
             return self._notes[self._offset[index]].encode()
         return self._files[file].read(self._offset[index], self._length[index])
 
+    def is_note(self, index: int) -> bool:
+        """Whether a line is ours and not the run's."""
+        return self._file[index] == _NOTES
+
     def count(self, level: Level) -> int:
         """Lines of exactly this level."""
-        return self._level.count(_CODES[level])
+        for code in range(len(_LEVELS)):
+            self._counts[code] += self._level.count(code, self._counted)
+        self._counted = len(self._level)
+        return self._counts[_CODES[level]]
 
-    def indices(
-        self, levels: Collection[Level] | None = None, hide: re.Pattern[str] | None = None, start: int = 0
-    ) -> array[int]:
-        """Indices from `start` of the lines of these levels (None: all) that `hide` is not found in."""
-        wanted = _wanted(levels)
-        found = array("L")
-        for index in range(max(0, start), len(self)):
-            if wanted[self._level[index]] and (hide is None or not hide.search(self._peek(index))):
-                found.append(index)
-        return found
+    def indices(self, levels: Collection[Level], start: int = 0, stop: int | None = None) -> array[int]:
+        """Indices of the lines of these levels from `start` to before `stop` (None: the end)."""
+        wanted = bytes(level in levels for level in _LEVELS)
+        stop = len(self) if stop is None else min(stop, len(self))
+        start = max(0, start)
+        return array("L", compress(range(start, stop), self._level[start:stop].translate(wanted.ljust(256))))
 
-    def find(self, pattern: re.Pattern[str], start: int, backwards: bool = False) -> int | None:
-        """Index of the next line at or after `start` (or before, going backwards) that holds `pattern`."""
-        return next(
-            (index for index in self._walk(start, backwards) if pattern.search(self._peek(index))), None
-        )
+    def joined(self, start: int, stop: int) -> str:
+        r"""The texts of lines `start` to before `stop` as `text` gives them, with `\n` between them.
 
-    def next_at_level(self, level: Level, start: int, backwards: bool = False) -> int | None:
-        """Index of the next line at or after `start` that is at least as severe as `level`."""
-        least = _CODES[level]
-        return next((index for index in self._walk(start, backwards) if self._level[index] >= least), None)
+        For scans: lines that stand close together in a file are read and cleaned in one go.
+        """
+        parts: list[str] = []
+        while start < stop:
+            end = self._run_of(start, stop)
+            text = None if end == start + 1 else self._clean_run(start, end)
+            parts.append("\n".join(map(self._peek, range(start, end))) if text is None else text)
+            start = end
+        return "\n".join(parts)
 
-    def _walk(self, start: int, backwards: bool) -> range:
-        return range(min(start, len(self) - 1), -1, -1) if backwards else range(max(0, start), len(self))
+    def frozen(self) -> LogStore:
+        """A copy for a thread, such as an export: what comes later does not change it."""
+        copy = LogStore(self._resolve, self._limit)
+        copy._files = [_File(file.name, file.path) for file in self._files]
+        copy._file, copy._offset, copy._length = self._file[:], self._offset[:], self._length[:]
+        copy._level, copy._notes, copy.dropped = self._level[:], self._notes[:], self.dropped
+        return copy
+
+    def raw_lines(self, indices: Iterable[int]) -> Iterator[bytes]:
+        r"""Lines as the run wrote them, each with `\n`; a line that cannot be read says so."""
+        for index in indices:
+            raw = self.raw(index)
+            yield (NOT_READABLE.encode() if raw is None else raw) + b"\n"
+
+    def _run_of(self, start: int, stop: int) -> int:
+        """End of the lines from `start` that can be read together: one file, ascending, a block at most."""
+        file, last = self._file[start], self._offset[start]
+        most = last + _BLOCK
+        for place in range(start, stop):
+            offset = self._offset[place]
+            end = offset + self._length[place]
+            apart = self._file[place] != file or offset < last or end > most
+            if apart or end - offset > MAX_CHARACTERS:
+                return max(place, start + 1)
+            last = end
+        return stop
+
+    def _clean_run(self, start: int, stop: int) -> str | None:
+        """Texts of lines of one file, cleaned together; None if that is not possible."""
+        offsets, lengths = self._offset[start:stop], self._length[start:stop]
+        begin = offsets[0]
+        data = self._files[self._file[start]].read(begin, offsets[-1] + lengths[-1] - begin)
+        if data is None:
+            return None
+        raw = [
+            data[at : at + length] for at, length in zip([o - begin for o in offsets], lengths, strict=True)
+        ]
+        text = _shortened(b"\n".join(raw).decode("utf-8", "replace"))
+        lines = [line if line.isprintable() else visible(line) for line in map(str.rstrip, text.split("\n"))]
+        return "\n".join(lines) if len(lines) == stop - start else None
 
     def _file_id(self, name: str) -> int:
         number = self._numbers.get(name)
@@ -175,6 +222,7 @@ class LogStore:
         gone = len(self) - self._limit + self._limit // 10
         for column in (self._file, self._offset, self._length, self._level):
             del column[:gone]
+        self._counts, self._counted = [0] * len(_LEVELS), 0
         self.dropped += gone
         self.version += 1
 
@@ -196,14 +244,14 @@ class LogStore:
 
 def _clean(text: str, unread: int) -> str:
     """Safe to show. `unread` bytes were not even read."""
-    text = _BAR_SEQUENCES.sub("", text) if "\x1b" in text else text
-    match = _NEMO_PREFIX.match(text)
-    if match:
-        text = f"{match[2]} {match[1]} {text[match.end() :]}"
-    text = visible(text.expandtabs(4).rstrip())
+    text = visible(_shortened(text).rstrip())
     more = len(text) - MAX_CHARACTERS + unread
     return text if more <= 0 else f"{text[:MAX_CHARACTERS]}… (+{more} characters)"
 
 
-def _wanted(levels: Collection[Level] | None) -> tuple[bool, ...]:
-    return tuple(levels is None or level in levels for level in _LEVELS)
+def _shortened(text: str) -> str:
+    """Lines without bar sequences and tabs, NeMo's prefix shortened."""
+    text = _BAR_SEQUENCES.sub("", text) if "\x1b" in text else text
+    if "[NeMo " in text:
+        text = _NEMO_PREFIX.sub(r"\2 \1 ", text)
+    return text.expandtabs(4)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clinasr_tui.training.log_store import MAX_CHARACTERS, NOT_READABLE, LogStore
 from clinasr_tui.training.run_reader import LogLine, RunReader
@@ -63,29 +63,57 @@ def test_counts_levels_and_filters(sft3):
     warnings = sft3.indices({Level.WARNING})
     assert len(warnings) == sft3.count(Level.WARNING) == 43
     assert all(sft3.level(index) is Level.WARNING for index in warnings)
-    without = sft3.indices(hide=re.compile("WER (reference|predicted)"))
-    assert len(without) == total - 2 * 162
-    assert list(sft3.indices(start=total - 3)) == [total - 3, total - 2, total - 1]
+    everything = sft3.indices(frozenset(Level), total - 3)
+    assert list(everything) == [total - 3, total - 2, total - 1]
+    assert list(sft3.indices({Level.WARNING}, warnings[3], warnings[5])) == list(warnings[3:5])
 
 
-def test_find_goes_both_ways(sft3):
-    pattern = re.compile("Trainer.fit")
-    at = sft3.find(pattern, 0)
-    assert "`Trainer.fit` stopped" in sft3.text(at)
-    assert sft3.find(pattern, at + 1) is None
-    assert sft3.find(pattern, len(sft3) - 1, backwards=True) == at
-    assert sft3.find(pattern, at - 1, backwards=True) is None
-    assert sft3.next_at_level(Level.ERROR, 0) is None
+def test_counts_stay_right_while_lines_come_and_go(tmp_path):
+    store = LogStore(lambda file: tmp_path / file, limit=50)
+    for number in range(120):
+        store.note("n", Level.ERROR if number % 7 == 0 else Level.INFO)
+        assert store.count(Level.ERROR) == sum(
+            store.level(index) is Level.ERROR for index in range(len(store))
+        )
+    assert store.dropped > 0
 
 
-def test_next_error_counts_worse_levels(tmp_path):
-    store = store_of(tmp_path, "a")
-    store.note("careful", Level.WARNING)
-    store.note("broken", Level.ERROR)
-    assert store.next_at_level(Level.WARNING, 0) == 1
-    assert store.next_at_level(Level.ERROR, 0) == 2
-    assert store.next_at_level(Level.WARNING, 2) == 2
-    assert store.next_at_level(Level.ERROR, 1, backwards=True) is None
+def test_lines_read_together_are_the_lines_read_one_by_one(sft3):
+    sft3.note("a note\x07 of ours")
+    total = len(sft3)
+    texts = [sft3.text(index) for index in range(total)]
+    assert sft3.frozen().joined(0, total).split("\n") == texts
+    assert sft3.joined(total - 7, total).split("\n") == texts[-7:]
+    assert sft3.joined(5, 5) == ""
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b"").replace(b"\r", b"")), min_size=1)
+)
+def test_any_bytes_read_together_as_one_by_one(tmp_path_factory, texts):
+    path = tmp_path_factory.mktemp("log")
+    store = store_of(path, *texts, "y" * (MAX_CHARACTERS + 5), "[NeMo I 2026-01-02 17:03:05 a:1] tail  ")
+    alone = store.frozen()
+    assert store.joined(0, len(store)).split("\n") == [alone.text(index) for index in range(len(alone))]
+    assert alone.text(len(alone) - 1) == "17:03:05 I tail"
+
+
+def test_lines_read_together_say_what_is_lost(tmp_path):
+    store = store_of(tmp_path, "one", "two")
+    (tmp_path / "console.log").unlink()
+    assert store.joined(0, 2) == f"{NOT_READABLE}\n{NOT_READABLE}"
+    assert list(store.raw_lines([1])) == [NOT_READABLE.encode() + b"\n"]
+
+
+def test_a_frozen_copy_stays_as_it_was(tmp_path):
+    store = store_of(tmp_path, "one", "\x1b[2Jtwo", limit=10)
+    copy = store.frozen()
+    for number in range(20):
+        store.note(str(number))
+    assert (len(copy), copy.dropped) == (2, 0)
+    assert list(copy.raw_lines(range(2))) == [b"one\n", b"\x1b[2Jtwo\n"]
+    assert copy.text(1) == "␛[2Jtwo"
 
 
 def test_notes_stand_between_the_lines(tmp_path):
@@ -93,6 +121,7 @@ def test_notes_stand_between_the_lines(tmp_path):
     store.note("contact lost\x07", Level.WARNING)
     assert [store.text(0), store.text(1)] == ["first", "contact lost␇"]
     assert (store.level(1), store.file(0), store.file(1)) == (Level.WARNING, "console.log", "")
+    assert (store.is_note(0), store.is_note(1)) == (False, True)
     assert (store.raw(0), store.raw(1)) == (b"first", b"contact lost\x07")
 
 
