@@ -162,6 +162,9 @@ def _read_table(path: Path, keys: tuple[str, ...], progress: Progress | None, wo
         meanwhile.start()
         parts = parallel.run_parts(read_part, tasks, progress=progress, work=work)
         _refuse_faults(path, parts)
+    except InterruptedError:
+        os.close(descriptor)
+        raise  # cancelled: that is no fault of the file, though it is an OSError
     except OSError as error:
         from clinasr_tui.flywheel.hypotheses import unreadable
 
