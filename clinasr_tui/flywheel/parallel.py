@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
-from typing import Any, TypeVar, cast
+from threading import Thread, current_thread, main_thread
+from typing import Any, Generic, TypeVar, cast
 
 from clinasr_tui.flywheel.progress import Progress, report
 
@@ -37,7 +37,12 @@ def processes() -> int:
 
 
 def run_parts(
-    function: Callable[..., T], parts: Sequence[tuple[Any, ...]], *, progress: Progress | None, work: str
+    function: Callable[..., T],
+    parts: Sequence[tuple[Any, ...]],
+    *,
+    progress: Progress | None,
+    work: str,
+    meanwhile: Callable[[], object] | None = None,
 ) -> list[T]:
     """`function(*part, progress=…)` for every part at the same time; the results in the parts' order.
 
@@ -45,28 +50,75 @@ def run_parts(
     it raises is raised here. `progress` hears of the parts' mean fraction and may cancel the `work`
     (raises InterruptedError). A worker that cannot start or is killed costs time only: its part is
     done here.
+
+    A process whose main thread asks has nothing else to do: it does the first part itself. Any other
+    thread only waits, for it would take the interpreter from the main one (the app's). `meanwhile` is
+    called before the wait.
     """
-    events: SimpleQueue[tuple[int, str, Any]] = SimpleQueue()
+    job = _Job[T](len(parts), progress, work)
+    here = 1 if current_thread() is main_thread() else 0
     workers: list[_Worker] = []
-    results: dict[int, T] = {}
-    fractions = [0.0] * len(parts)
     try:
-        for number, part in enumerate(parts):
-            workers.append(_Worker(number, (function.__module__, function.__qualname__, part), events))
-        while len(results) < len(parts):
-            number, kind, value = events.get()
-            if kind == "result":
-                results[number] = cast("T", value)
-            elif kind == "error":
-                raise value
-            elif kind == "lost":
-                results[number] = function(*parts[number], progress=None)
-            fractions[number] = max(fractions[number], value if kind == "progress" else 1.0)
-            report(progress, sum(fractions) / len(parts), work)
+        for number, part in enumerate(parts[here:], here):
+            task = (function.__module__, function.__qualname__, part)
+            workers.append(_Worker(number, task, job.events))
+        if here and parts:
+            job.done(0, function(*parts[0], progress=job.begun))
+        if meanwhile is not None:
+            meanwhile()
+        job.wait()
+        for number in job.lost:
+            job.done(number, function(*parts[number], progress=None))
     finally:
         for worker in workers:
             worker.end()
-    return [results[number] for number in range(len(parts))]
+    return [job.results[number] for number in range(len(parts))]
+
+
+class _Job(Generic[T]):
+    """What has become of the parts so far."""
+
+    def __init__(self, parts: int, progress: Progress | None, work: str) -> None:
+        self.events: SimpleQueue[tuple[int, str, Any]] = SimpleQueue()
+        """From the workers: part, kind, value."""
+        self.results: dict[int, T] = {}
+        self.lost: list[int] = []
+        """Parts whose worker is gone."""
+        self._fractions = [0.0] * parts
+        self._progress = progress
+        self._work = work
+
+    def done(self, number: int, result: T) -> None:
+        """Take a part's result."""
+        self.results[number] = result
+        self._tell(number, 1.0)
+
+    def begun(self, fraction: float) -> bool:
+        """Progress of the part that is done here. Raises what a worker raised meanwhile."""
+        while not self.events.empty():
+            self._hear()
+        self._tell(0, fraction)
+        return True
+
+    def wait(self) -> None:
+        """Until every part is done or lost."""
+        while len(self.results) + len(self.lost) < len(self._fractions):
+            self._hear()
+
+    def _hear(self) -> None:
+        number, kind, value = self.events.get()
+        if kind == "result":
+            self.done(number, cast("T", value))
+        elif kind == "error":
+            raise value
+        elif kind == "lost":
+            self.lost.append(number)
+        else:
+            self._tell(number, value)
+
+    def _tell(self, number: int, fraction: float) -> None:
+        self._fractions[number] = max(self._fractions[number], fraction)
+        report(self._progress, sum(self._fractions) / len(self._fractions), self._work)
 
 
 class _Worker:

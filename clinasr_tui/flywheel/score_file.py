@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import chain, pairwise
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinasr_tui.flywheel import parallel
@@ -34,6 +33,8 @@ LARGE_BYTES = 8 << 20
 """Size from which on processes of their own are worth their start (about 60 ms)."""
 _LEAST_PART = 2 << 20
 _MOST_PARTS = 16
+_HEAD_START = 2 << 20
+"""Bytes that are read and scored in the time of the imports that whoever has scores needs next."""
 _BATCH = 256
 _SCORING = "scoring"
 _READING_MANIFEST = "reading the manifest"
@@ -151,16 +152,15 @@ class _Table(NamedTuple):
 
 def _read_table(path: Path, keys: tuple[str, ...], progress: Progress | None, work: str) -> _Table:
     """Read a large file in parts. Raises InputError for the first unusable line."""
-    meanwhile = Thread(target=_import_what_follows)
     descriptor = os.open(path, os.O_RDONLY)
     try:
         identity = file_identity(descriptor)
         size = identity[2]
         count = max(1, min(parallel.processes(), size // _LEAST_PART, _MOST_PARTS))
-        cuts = [size * number // count for number in range(count + 1)]
-        tasks = [(str(path.absolute()), identity, *span, keys) for span in pairwise(cuts)]
-        meanwhile.start()
-        parts = parallel.run_parts(read_part, tasks, progress=progress, work=work)
+        tasks = [(str(path.absolute()), identity, *span, keys) for span in _spans(size, count)]
+        parts = parallel.run_parts(
+            read_part, tasks, progress=progress, work=work, meanwhile=_import_what_follows
+        )
         _refuse_faults(path, parts)
     except InterruptedError:
         os.close(descriptor)
@@ -174,6 +174,14 @@ def _read_table(path: Path, keys: tuple[str, ...], progress: Progress | None, wo
         os.close(descriptor)
         raise
     return _joined(path, descriptor, keys, parts)
+
+
+def _spans(size: int, count: int) -> list[tuple[int, int]]:
+    """`size` bytes in `count` spans, the first one shorter: who reads it has to import beside it."""
+    less = min(_HEAD_START, size // (2 * count))
+    share = (size + less) // count
+    edges = [0, *(size - share * number for number in range(count - 1, -1, -1))]
+    return list(pairwise(edges))
 
 
 def _import_what_follows() -> None:

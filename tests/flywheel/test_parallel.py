@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
+from typing import TypeVar
 
 import pytest
 
@@ -11,6 +15,19 @@ from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel import parallel
 from clinasr_tui.flywheel.parallel import run_parts
 from clinasr_tui.flywheel.preflight_part import Span, check_part
+
+T = TypeVar("T")
+
+
+def who_does_it(name: str, *, progress: object = None) -> tuple[str, int]:
+    return name, os.getpid()
+
+
+def until_told(name: str, *, progress: Callable[[float], bool]) -> None:
+    if name != "forever":
+        raise ValueError("by a worker")
+    while progress(0.5):
+        sleep(0.01)
 
 
 def span_task(path: Path) -> tuple[Path, Path, Span, bool]:
@@ -46,14 +63,54 @@ def test_what_a_worker_raises_is_raised_here(tmp_path: Path) -> None:
     assert caught.value.remedy == "Check the path"
 
 
+def elsewhere(work: Callable[[], T]) -> T:
+    """What a thread other than the main one gets (the app asks from such a one)."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+def no_child_is_left() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return False
+
+
 def test_cancelling_ends_a_worker_that_hangs(manifests: list[Path], tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    tasks = [(pipe, pipe, Span(0, 1), False), span_task(manifests[0])]
-    with pytest.raises(InterruptedError, match="waiting was cancelled at 50%"):
-        run_parts(check_part, tasks, progress=lambda fraction: fraction < 0.5, work="waiting")
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    tasks = [span_task(manifests[0]), (pipe, pipe, Span(0, 1), False)]
+    for ask in (elsewhere, lambda work: work()):
+        with pytest.raises(InterruptedError, match="waiting was cancelled at 50%"):
+            ask(lambda: run_parts(check_part, tasks, progress=lambda done: done < 0.5, work="waiting"))
+        assert no_child_is_left()
+
+
+def test_the_main_thread_does_the_first_part_itself_and_others_wait(manifests: list[Path]) -> None:
+    tasks = [(path.name,) for path in manifests]
+    here = run_parts(who_does_it, tasks, progress=None, work="x")
+    assert [name for name, _ in here] == ["0.jsonl", "1.jsonl", "2.jsonl"]
+    assert [process == os.getpid() for _, process in here] == [True, False, False]
+    there = elsewhere(lambda: run_parts(who_does_it, tasks, progress=None, work="x"))
+    assert os.getpid() not in {process for _, process in there}
+
+
+def test_what_is_to_be_done_meanwhile_is_done_once(manifests: list[Path]) -> None:
+    called: list[int] = []
+    tasks = [span_task(path) for path in manifests]
+    run_parts(check_part, tasks, progress=None, work="x", meanwhile=lambda: called.append(1))
+    assert called == [1]
+    with pytest.raises(ZeroDivisionError):
+        run_parts(check_part, tasks, progress=None, work="x", meanwhile=lambda: 1 // 0)
+    assert no_child_is_left()
+
+
+def test_what_a_worker_raises_stops_the_part_done_here(manifests: list[Path], tmp_path: Path) -> None:
+    tasks = [("forever",), ("worker raises",)]
+    with pytest.raises(ValueError, match="by a worker"):
+        run_parts(until_told, tasks, progress=None, work="x")
+    assert no_child_is_left()
 
 
 @pytest.mark.parametrize("end", ["import os; os._exit(3)", "print('no pickle')", "raise SystemExit"])
