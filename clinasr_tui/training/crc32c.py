@@ -26,6 +26,8 @@ def _build_tables() -> tuple[tuple[int, ...], ...]:
 
 
 _TABLES = _build_tables()
+TABLE = _TABLES[0]
+"""What one byte makes of a state of zero."""
 
 
 def crc32c(data: bytes) -> int:

@@ -4,38 +4,34 @@ A record is an 8-byte little-endian length, its masked CRC-32C, the payload (a p
 the payload's masked CRC-32C. Both checksums of every record are verified. A damaged stretch is
 counted and skipped up to the next record whose header proves itself; a record cut off at the end
 waits for its rest.
+
+A small run is read record by record in plain Python. Once a file has cost about as much time as loading
+numpy would, its larger pieces are read in bulk (`event_bulk`), with the same result.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import struct
-from collections.abc import Iterator
-from typing import NamedTuple
 
 from clinasr_tui.training.crc32c import masked_crc32c
+from clinasr_tui.training.event_proto import FLOAT, parse_event, signed, simple_shape, varint, wall_at
+from clinasr_tui.training.scalars import Scalars
 
 MAX_RECORD = 64 << 20
 """Longest payload believed, bytes; NeMo's own records are below 10 kB."""
+BULK_AFTER = 1 << 20
+"""Bytes after which a file's larger pieces are read with numpy: about 80 ms of plain reading."""
+BULK_LEAST = 1 << 13
+"""Smallest piece, bytes, worth reading in bulk."""
 
+_PIECE = 1 << 20
 _HEADER = 12
 _FRAME = 16
 _MAX_REMEMBERED = 4096
 _NOT_ZERO = re.compile(rb"[^\x00]")
 _UINT32 = struct.Struct("<I").unpack_from
 _UINT64 = struct.Struct("<Q").unpack_from
-_FLOAT = struct.Struct("<f").unpack_from
-_DOUBLE = struct.Struct("<d").unpack_from
-
-
-class Scalar(NamedTuple):
-    """One logged value. `step` is 0-based, `wall` in Unix seconds; the value may be NaN or infinite."""
-
-    tag: str
-    step: int
-    wall: float
-    value: float
 
 
 class EventFileReader:
@@ -49,23 +45,28 @@ class EventFileReader:
         self.last_wall: float | None = None
         """Unix seconds of the latest event."""
         self._buffer = bytearray()
+        self._fed = 0
         self._need = _HEADER
         self._lost = False
         self._lengths: dict[bytes, int] = {}
         self._shapes: dict[bytes, str] = {}
 
-    def feed(self, data: bytes) -> list[Scalar]:
-        """Take the next bytes; return the scalars of the records they complete, in file order."""
-        self._buffer += data
-        scalars: list[Scalar] = []
-        if len(self._buffer) >= self._need:
-            done = self._read(bytes(self._buffer), scalars)
-            del self._buffer[:done]
+    def feed(self, data: bytes) -> Scalars:
+        """Take the next bytes; return the scalars of the records they complete."""
+        scalars = Scalars()
+        for start in range(0, len(data), _PIECE):
+            piece = data[start : start + _PIECE]
+            self._fed += len(piece)
+            self._buffer += piece
+            if len(self._buffer) >= self._need:
+                block = bytes(self._buffer)
+                bulk = self._fed >= BULK_AFTER and len(block) >= BULK_LEAST
+                begin = self._read_bulk(block, scalars) if bulk and not self._lost else 0
+                del self._buffer[: self._read(block, begin, scalars)]
         return scalars
 
-    def _read(self, block: bytes, scalars: list[Scalar]) -> int:
-        """Read whole records from `block`; return how many of its bytes are done with."""
-        position = 0
+    def _read(self, block: bytes, position: int, scalars: Scalars) -> int:
+        """Read whole records from `position` on; return how many bytes of `block` are done with."""
         end = len(block)
         while True:
             if self._lost:
@@ -91,6 +92,52 @@ class EventFileReader:
                 position += _HEADER
                 continue
             self._decode(payload, scalars)
+            position = stop
+
+    def _read_bulk(self, block: bytes, scalars: Scalars) -> int:
+        """Read whole records until one is damaged; return where to go on record by record."""
+        from clinasr_tui.training import event_bulk
+
+        framed, stop = self._frame(block)
+        bulk = event_bulk.read_bulk(block, framed, self._shape_of)
+        if bulk.bad is not None:
+            stop = bulk.bad
+        for position in bulk.others:
+            if position >= stop:
+                break
+            end = position + _HEADER + self._lengths[block[position : position + _HEADER]]
+            payload = block[position + _HEADER : end]
+            if masked_crc32c(payload) != _UINT32(block, end)[0]:
+                stop = position
+                break
+            single = Scalars()
+            self._decode(payload, single)
+            # Several values of one record keep their order; a record is longer than they are many.
+            for place, (tag, step, wall, value) in enumerate(single.points(), position):
+                bulk.singles.setdefault(tag, []).append((place, step, wall, value))
+        for wall in bulk.give(scalars, stop):
+            self._see(wall)
+        return stop
+
+    def _frame(self, block: bytes) -> tuple[dict[int, list[int]], int]:
+        """Positions of the whole records by payload length, up to the first whose header does not hold."""
+        framed: dict[int, list[int]] = {}
+        lengths = self._lengths
+        position, end = 0, len(block)
+        while True:
+            header = block[position : position + _HEADER]
+            length = lengths.get(header)
+            if length is None:
+                length = self._length(header) if len(header) == _HEADER else None
+                if length is None or header not in lengths:
+                    return framed, position
+            stop = position + _FRAME + length
+            if stop > end:
+                return framed, position
+            if length in framed:
+                framed[length].append(position)
+            else:
+                framed[length] = [position]
             position = stop
 
     def _damage(self) -> None:
@@ -130,48 +177,53 @@ class EventFileReader:
                 byte = _NOT_ZERO.search(block, position)
                 position = max(position, (byte.start() if byte else len(block)) - _HEADER + 1)
 
-    def _decode(self, payload: bytes, scalars: list[Scalar]) -> None:
+    def _decode(self, payload: bytes, scalars: Scalars) -> None:
         """Append the payload's scalars. The usual shape, one simple value, is recognised by its bytes."""
         try:
             if len(payload) > 15 and payload[0] == 0x09:
-                wall = _wall(payload, 1)
-                step, after = _varint(payload, 10) if payload[9] == 0x10 else (0, 9)
+                step, after = varint(payload, 10) if payload[9] == 0x10 else (0, 9)
                 tag = self._shapes.get(payload[after:-4])
                 if tag is not None:
+                    wall = wall_at(payload, 1)
                     self._see(wall)
-                    scalars.append(Scalar(tag, _signed(step), wall, _FLOAT(payload, len(payload) - 4)[0]))
+                    value = FLOAT(payload, len(payload) - 4)[0]
+                    scalars.column(tag).append(signed(step), wall, value)
                     return
-            self._decode_any(payload, scalars)
+            event = parse_event(payload)
         except (ValueError, IndexError, struct.error):
             self.damaged += 1
+            return
+        self._see(event.wall)
+        for tag, value in event.scalars:
+            scalars.column(tag).append(event.step, event.wall, value)
+        if len(event.scalars) == 1:
+            self._remember(payload, event.scalars[0][0])
 
-    def _decode_any(self, payload: bytes, scalars: list[Scalar]) -> None:
-        wall, step, summaries = 0.0, 0, []
-        for number, value in _fields(payload):
-            if number == 1 and isinstance(value, bytes):
-                wall = _wall(value, 0)
-            elif number == 2 and isinstance(value, int):
-                step = _signed(value)
-            elif number == 5 and isinstance(value, bytes):
-                summaries.append(value)
-        self._see(wall)
-        found = [
-            Scalar(tag, step, wall, value)
-            for summary in summaries
-            for tag, value in _summary_scalars(summary)
-        ]
-        scalars += found
-        if len(found) == 1 and len(self._shapes) < _MAX_REMEMBERED:
-            self._remember(payload, found[0])
-
-    def _remember(self, payload: bytes, scalar: Scalar) -> None:
+    def _remember(self, payload: bytes, tag: str) -> None:
         """Keep the bytes between step and value if they alone say "one simple value of this tag"."""
-        raw = scalar.tag.encode()
-        tag = b"\x0a" + _length_prefix(raw) + raw + b"\x15"
-        inner = b"\x0a" + bytes([len(tag) + 4 & 0x7F]) + tag
-        shape = b"\x2a" + bytes([len(inner) + 4 & 0x7F]) + inner
-        if len(inner) + 4 < 0x80 and payload[-4 - len(shape) : -4] == shape:
-            self._shapes[shape] = scalar.tag
+        shape = simple_shape(tag)
+        if (
+            shape is not None
+            and payload[-4 - len(shape) : -4] == shape
+            and len(self._shapes) < _MAX_REMEMBERED
+        ):
+            self._shapes[shape] = tag
+
+    def _shape_of(self, payload: bytes) -> tuple[str, int] | None:
+        """Tag of a payload of the usual shape and where the bytes after its step begin, else None."""
+        try:
+            if len(payload) <= 15 or payload[0] != 0x09:
+                return None
+            after = varint(payload, 10)[1] if payload[9] == 0x10 else 9
+            shape = payload[after:-4]
+            if shape not in self._shapes:
+                scalars = parse_event(payload).scalars
+                if len(scalars) == 1:
+                    self._remember(payload, scalars[0][0])
+        except (ValueError, IndexError, struct.error):
+            return None
+        tag = self._shapes.get(shape)
+        return None if tag is None else (tag, after)
 
     def _see(self, wall: float) -> None:
         if wall > 0:
@@ -179,89 +231,3 @@ class EventFileReader:
                 self.first_wall = wall
             if self.last_wall is None or wall > self.last_wall:
                 self.last_wall = wall
-
-
-def _wall(data: bytes, position: int) -> float:
-    """A wall time; 0 for one that is no time."""
-    wall = float(_DOUBLE(data, position)[0])
-    return wall if math.isfinite(wall) else 0.0
-
-
-def _length_prefix(data: bytes) -> bytes:
-    return bytes([len(data) & 0x7F])
-
-
-def _signed(value: int) -> int:
-    """A varint is the two's complement of an int64."""
-    value &= 0xFFFFFFFFFFFFFFFF
-    return value - (1 << 64) if value >> 63 else value
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """Value and the position after it. Raises ValueError or IndexError if it has no end."""
-    value = data[position]
-    position += 1
-    if value < 0x80:
-        return value, position
-    value &= 0x7F
-    for shift in range(7, 70, 7):
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise ValueError("varint longer than ten bytes")
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Field number and value (int for varints, else its bytes) of a protobuf message."""
-    position, end = 0, len(data)
-    while position < end:
-        key, position = _varint(data, position)
-        kind = key & 7
-        if kind == 0:
-            number, position = _varint(data, position)
-            yield key >> 3, number
-            continue
-        if kind == 2:
-            size, position = _varint(data, position)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-        else:
-            raise ValueError(f"wire type {kind}")
-        if position + size > end:
-            raise ValueError("field runs past the end")
-        yield key >> 3, data[position : position + size]
-        position += size
-
-
-def _summary_scalars(summary: bytes) -> Iterator[tuple[str, float]]:
-    """Tag and value of each scalar of a `Summary` message; images, histograms and texts are passed over."""
-    for number, item in _fields(summary):
-        if number != 1 or not isinstance(item, bytes):
-            continue
-        tag, value = "", None
-        for inner, content in _fields(item):
-            if not isinstance(content, bytes):
-                continue
-            if inner == 1:
-                tag = content.decode("utf-8", "replace")
-            elif inner == 2:
-                value = float(_FLOAT(content)[0])
-            elif inner == 8:
-                value = _tensor_scalar(content)
-        if value is not None:
-            yield tag, value
-
-
-def _tensor_scalar(tensor: bytes) -> float | None:
-    """The value of a `TensorProto` that holds one float or double, else None."""
-    kinds = {1: ("<f", 4), 2: ("<d", 8)}
-    dtype, content = 0, b""
-    for number, value in _fields(tensor):
-        if number == 1 and isinstance(value, int):
-            dtype = value
-        elif number in (4, 5, 6) and isinstance(value, bytes):
-            content = value
-    form, size = kinds.get(dtype, ("", -1))
-    return float(struct.unpack(form, content)[0]) if len(content) == size else None

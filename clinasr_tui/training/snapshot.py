@@ -8,6 +8,11 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from clinasr_tui.training.scalars import Columns, merged
+
+_MANY = 64
+"""Points from which on they are taken together."""
+
 
 class Phase(StrEnum):
     """What the run is doing."""
@@ -99,6 +104,27 @@ class Series:
             return
         self.version += 1
         if wall > self.newest_wall or (wall == self.newest_wall and step > (self.newest or 0)):
+            self.newest, self.newest_wall = step, wall
+
+    def extend(self, columns: Columns) -> None:
+        """Take many points, as `add` would one by one."""
+        if len(columns) < _MANY:
+            for step, wall, value in zip(columns.steps, columns.walls, columns.values, strict=True):
+                self.add(step, value, wall)
+            return
+        if columns.ascends and (not self.steps or columns.steps[0] > self.steps[-1]):
+            new = columns
+        else:
+            begin = bisect_left(self.steps, min(columns.steps))
+            new = merged(Columns(self.steps[begin:], self.walls[begin:], self.values[begin:]), columns)
+            del self.steps[begin:], self.walls[begin:], self.values[begin:]
+            self.rewrites += 1
+        self.steps.extend(new.steps)
+        self.walls.extend(new.walls)
+        self.values.extend(new.values)
+        self.version += 1
+        wall, step = max(zip(columns.walls, columns.steps, strict=True))
+        if self.newest is None or (wall, step) > (self.newest_wall, self.newest):
             self.newest, self.newest_wall = step, wall
 
     def _insert(self, step: int, value: float, wall: float) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from clinasr_tui.training.smoothing import LossWatch
 from clinasr_tui.training.snapshot import Series
 
 if TYPE_CHECKING:
-    from clinasr_tui.training.event_file import Scalar
+    from clinasr_tui.training.scalars import Scalars
 
 MAX_TAGS = 200
 """Tags kept; a run of the stock script has ten."""
@@ -45,16 +44,15 @@ class Timeline:
         self.val_wer = self.series["val_wer"]
         self.loss_watch = LossWatch(self.loss)
 
-    def add(self, scalars: Iterable[Scalar]) -> None:
+    def add(self, scalars: Scalars) -> None:
         """Merge points."""
-        series = self.series
-        for tag, step, wall, value in scalars:
-            one = series.get(tag)
+        for tag, columns in scalars.items():
+            one = self.series.get(tag)
             if one is None:
-                if len(series) >= MAX_TAGS:
+                if len(self.series) >= MAX_TAGS:
                     continue
-                one = series[tag] = Series()
-            one.add(step, value, wall)
+                one = self.series[tag] = Series()
+            one.extend(columns)
 
     def newest(self, tag: str) -> float | None:
         """Value of a tag's point with the latest wall time."""

@@ -46,7 +46,7 @@ def test_the_console_comes_at_its_stamps():
 def test_events_come_at_their_wall_times():
     name, data = next((name, data) for name, data in recorded_files().items() if "tfevents" in name)
     pieces = [piece for piece in schedule(RECORDING) if piece.file == name]
-    points = EventFileReader().feed(data)
+    points = list(EventFileReader().feed(data).points())
     walls = sorted({point.wall for point in points if point.tag == "train_loss"})
     begin = walls[0] - next(piece.at for piece in pieces if piece.at > 10)
     offsets = {round(piece.at + begin, 3) for piece in pieces}

@@ -4,26 +4,52 @@ from __future__ import annotations
 
 import math
 import struct
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinasr_tui.training import crc32c as fast
-from clinasr_tui.training.event_file import EventFileReader, Scalar
+from clinasr_tui.training import event_file, snapshot
+from clinasr_tui.training.event_file import EventFileReader
+from clinasr_tui.training.scalars import Columns, Scalar, Scalars
+from clinasr_tui.training.snapshot import Series
 from tests.support.event_records import crc32c, event, field, record, scalar, summary, varint
 
 NAN = float("nan")
 
 
-def read(data, *, slices=None):
-    reader = EventFileReader()
-    found = []
-    last = 0
-    for cut in [*sorted(slices or []), len(data)]:
-        found += reader.feed(data[last:cut])
+def read(data, *, slices=()):
+    """The reader and every point: tag by tag, in file order within a tag."""
+    reader, found, last = EventFileReader(), Scalars(), 0
+    for cut in [*sorted(slices), len(data)]:
+        for point in reader.feed(data[last:cut]).points():
+            found.column(point.tag).append(*point[1:])
         last = cut
-    return reader, found
+    return reader, list(found.points())
+
+
+@pytest.fixture(params=["one by one", "in bulk"], autouse=True)
+def way(request, monkeypatch):
+    """Every test reads small pieces both ways."""
+    if request.param == "in bulk":
+        monkeypatch.setattr(event_file, "BULK_AFTER", 0)
+        monkeypatch.setattr(event_file, "BULK_LEAST", 1)
+    return request.param
+
+
+def in_both_ways(data, **options):
+    """What reading one by one and in bulk find, each as text (NaN is equal to itself) with all counts."""
+    told = []
+    for after in (1 << 40, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(event_file, "BULK_AFTER", after)
+            patch.setattr(event_file, "BULK_LEAST", 1)
+            reader, found = read(data, **options)
+        told.append((str(found), reader.damaged, reader.first_wall, reader.last_wall))
+    return told
 
 
 def real_event_files(recordings, demo_data):
@@ -78,9 +104,9 @@ def test_byte_by_byte_is_the_same(recordings, demo_data):
 def test_unfinished_record_waits():
     data = scalar("train_loss", 0, 1.0, 2.0) + scalar("train_loss", 1, 2.0, 3.0)
     reader = EventFileReader()
-    assert [one.step for one in reader.feed(data[:-1])] == [0]
+    assert [one.step for one in reader.feed(data[:-1]).points()] == [0]
     assert reader.damaged == 0
-    assert [one.step for one in reader.feed(data[-1:])] == [1]
+    assert [one.step for one in reader.feed(data[-1:]).points()] == [1]
 
 
 def test_bad_payload_checksum_loses_that_record_only():
@@ -172,7 +198,10 @@ def test_any_scalars_in_any_slices(wanted, data):
     raw = b"".join(scalar(*one) for one in wanted)
     cuts = data.draw(st.lists(st.integers(0, len(raw)), max_size=8))
     reader, found = read(raw, slices=cuts)
-    assert [str(tuple(one)) for one in found] == [str(one) for one in wanted]
+    by_tag = {}
+    for one in wanted:
+        by_tag.setdefault(one[0], []).append(one)
+    assert [str(tuple(one)) for one in found] == [str(one) for ones in by_tag.values() for one in ones]
     assert reader.damaged == 0
 
 
@@ -188,3 +217,101 @@ def test_damage_never_raises_and_slices_do_not_matter(wanted, data):
     assert [str(one) for one in first] == [str(one) for one in second]
     assert whole.damaged == sliced.damaged
     assert {str(tuple(one)) for one in first} <= {str(one) for one in wanted}
+
+
+def log_of(steps, tags=("train_loss", "val_wer", "epoch"), start=0):
+    """Records as a run writes them: many of few tags."""
+    return [
+        scalar(tag, step, 1000.0 + step, math.nan if step % 7 == 6 else step / 8)
+        for step in range(start, start + steps)
+        for tag in tags
+    ]
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_bulk_reads_as_one_by_one(data):
+    """Few tags, steps of one to ten bytes, other records between them, damage and cuts anywhere."""
+    start = data.draw(st.sampled_from([0, 120, 16_380, 2**62, -20]))
+    records = log_of(data.draw(st.integers(1, 30)), start=start)
+    other = record(event(3, 1.0, summary("epoch", 1.0), summary("val_wer", math.inf)))
+    odd = record(b"\x09" + struct.pack("<d", math.nan) + b"\x2a\x7f\x0a")
+    for extra in data.draw(
+        st.lists(st.sampled_from([other, odd, scalar("ü", 1, math.inf, 1.0)]), max_size=3)
+    ):
+        records.insert(data.draw(st.integers(0, len(records))), extra)
+    raw = bytearray(b"".join(records))
+    for place in data.draw(st.lists(st.integers(0, len(raw) - 1), max_size=3)):
+        raw[place] ^= data.draw(st.integers(1, 255))
+    if data.draw(st.booleans()):
+        gone = data.draw(st.integers(0, len(raw)))
+        del raw[gone : gone + data.draw(st.integers(1, 100))]
+    cuts = data.draw(st.lists(st.integers(0, len(raw)), max_size=6))
+    plain, bulk = in_both_ways(bytes(raw))
+    assert plain == bulk
+    plain, bulk = in_both_ways(bytes(raw), slices=cuts)
+    assert plain == bulk == in_both_ways(bytes(raw))[0]
+
+
+def test_bulk_verifies_every_byte():
+    """No single flipped bit of a record gives a wrong point."""
+    records = log_of(12, tags=("train_loss",))
+    whole = {str(one) for one in read(b"".join(records))[1]}
+    for place in range(len(records[5])):
+        broken = bytearray(records[5])
+        broken[place] ^= 1 << place % 8
+        raw = b"".join([*records[:5], broken, *records[6:]])
+        reader, found = read(raw)
+        assert {str(one) for one in found} < whole
+        assert len(found) == 11
+        assert reader.damaged == 1
+
+
+def test_signalling_nan_is_a_nan():
+    payload = event(1, 1.0, summary("a", 1.0))[:-4] + struct.pack("<I", 0x7FA00000)
+    assert [math.isnan(one.value) for one in read(record(payload) * 20)[1]] == [True] * 20
+
+
+def test_corrupt_length_checksum_loses_one_record_and_says_so():
+    records = log_of(40, tags=("train_loss",))
+    broken = bytearray(records[20])
+    broken[9] ^= 0x40
+    reader, found = read(b"".join([*records[:20], broken, *records[21:]]))
+    assert [one.step for one in found] == [*range(20), *range(21, 40)]
+    assert reader.damaged == 1
+
+
+def test_numpy_is_not_loaded_for_a_small_run(recordings):
+    program = """
+import sys
+from pathlib import Path
+from clinasr_tui.training.run_reader import read_run_folder
+assert len(read_run_folder(Path(sys.argv[1])).train_loss) > 0
+assert "numpy" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program, recordings / "hot"], check=True)
+
+
+columns = st.lists(
+    st.tuples(st.integers(0, 6), st.sampled_from([1.0, 2.0, 3.0]), st.sampled_from([math.nan, 0.5, 1.0])),
+    max_size=14,
+)
+
+
+@given(st.lists(columns, max_size=5))
+@settings(max_examples=80, deadline=None)
+def test_points_taken_together_are_as_points_taken_one_by_one(batches):
+    """The later wall time wins; NaN, then the greater value, at the same one."""
+    together, single = Series(), Series()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshot, "_MANY", 1)
+        for batch in batches:
+            taken = Columns()
+            for step, wall, value in batch:
+                taken.append(step, wall, value)
+                single.add(step, value, wall)
+            together.extend(taken)
+    for name in ("steps", "walls", "values", "newest", "newest_wall"):
+        assert str(getattr(together, name)) == str(getattr(single, name))
+    assert (together.rewrites > 0) >= (single.rewrites > 0)
+    assert (together.version > 0) == (single.version > 0)
