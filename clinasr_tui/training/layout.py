@@ -22,6 +22,10 @@ class FileKind(StrEnum):
     """nvidia-smi query output."""
 
 
+GPU_LIVE = "nvidia-smi.live.csv"
+"""Name, in the mirror, of what nvidia-smi printed while the run was followed; no file on the host."""
+
+
 # fnmatch patterns relative to the run folder that a follower looks for, at most three folders down.
 WATCHED_PATTERNS = (
     "console.log",
@@ -29,6 +33,9 @@ WATCHED_PATTERNS = (
     "stderr.log",
     "rc",
     "exit.json",
+    "nvidia-smi.csv",
+    "gpu.csv",
+    GPU_LIVE,
     "*events.out.tfevents.*",
     "*nemo_log_globalrank-0_localrank-0.txt",
 )
@@ -41,6 +48,8 @@ _BY_NAME = {
     "exit.json": FileKind.EXIT,
     "nemo_log_globalrank-0_localrank-0.txt": FileKind.NEMO_LOG,
     "nvidia-smi.csv": FileKind.GPU,
+    "gpu.csv": FileKind.GPU,
+    GPU_LIVE: FileKind.GPU,
 }
 _EARLIER_START = re.compile(r"run_\d+")
 

@@ -13,6 +13,7 @@ from clinasr_tui.training import health, outcome
 from clinasr_tui.training.console import ConsoleParser, LogLine
 from clinasr_tui.training.event_file import EventFileReader
 from clinasr_tui.training.exit_record import MAX_BYTES, ExitRecord, parse_exit
+from clinasr_tui.training.gpu import GpuReader, GpuTrack
 from clinasr_tui.training.layout import FileKind, kind_of
 from clinasr_tui.training.snapshot import Outcome, Phase, RunSnapshot, Sample, Series
 from clinasr_tui.training.timeline import Timeline
@@ -42,6 +43,7 @@ class RunReader:
         self._events: dict[str, EventFileReader] = {}
         self._streams: dict[str, ConsoleParser] = {}
         self._exits: dict[str, bytearray] = {}
+        self._gpus: dict[str, GpuReader] = {}
         self._damaged_before = 0
         self._held: deque[LogLine] = deque(maxlen=MAX_HELD)
         self._settled = False
@@ -54,10 +56,13 @@ class RunReader:
         Returns the finished console lines worth showing: progress bars are folded away. Lines of
         NeMo's own log are held back until it is clear that no console was captured (`settle`).
         """
+        kind = kind_of(file)
+        if kind is FileKind.GPU:
+            self._gpus.setdefault(file, GpuReader()).feed(data)
+            return []
         if at is not None:
             self._first_at = at if self._first_at is None else min(at, self._first_at)
             self._last_at = at if self._last_at is None else max(at, self._last_at)
-        kind = kind_of(file)
         if kind is FileKind.EVENTS:
             reader = self._events.get(file)
             if reader is None:
@@ -105,6 +110,7 @@ class RunReader:
             self._events[file] = EventFileReader()
         self._streams.pop(file, None)
         self._exits.pop(file, None)
+        self._gpus.pop(file, None)
         self._held = deque((line for line in self._held if line.file != file), maxlen=MAX_HELD)
 
     def close(self) -> list[LogLine]:
@@ -202,6 +208,12 @@ class RunReader:
         latest = [one.last_wall for one in self._events.values() if one.last_wall is not None]
         last = self._last_at if self._last_at is not None else max(latest, default=None)
         return min(first, default=self._first_at), max(first, default=0.0), last
+
+    @property
+    def gpu(self) -> tuple[GpuTrack, ...]:
+        """GPUs of the machine the run is on, by index, from the file that tells most; () without any."""
+        readers = sorted(self._gpus.items(), key=lambda item: (-item[1].count, item[0]))
+        return readers[0][1].tracks if readers else ()
 
     @property
     def train_loss(self) -> Series:
