@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +17,7 @@ from clinasr_tui.messages import Problem
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.session import Session
 from clinasr_tui.style_files import style_path
+from clinasr_tui.terminal_diff import frugal
 from clinasr_tui.theme import DARK, THEMES, other
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from textual.binding import BindingType
     from textual.command import Provider
+    from textual.driver import Driver
     from textual.message import Message
     from textual.screen import Screen
 
@@ -85,6 +88,11 @@ class ClinasrApp(App[int]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DARK
+
+    def get_driver_class(self) -> type[Driver]:
+        """A driver that sends the terminal only what changes: the operator's line may be slow."""
+        driver = super().get_driver_class()
+        return driver if sys.platform == "win32" else frugal(driver)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our styles' own variables, for a theme that does not know them."""
