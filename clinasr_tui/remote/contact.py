@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import json
+import contextlib
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import InputError, RemoteError
-from clinasr_tui.remote import follower, frames
+from clinasr_tui.remote import followed, follower, follower_io, frames, gpu_loop
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.remote.mirror import safe_path
+from clinasr_tui.remote.scripts import start_script
 from clinasr_tui.text import visible
-from clinasr_tui.training.layout import WATCHED_PATTERNS
+from clinasr_tui.training.gpu import LIVE_COLUMNS
+from clinasr_tui.training.layout import GPU_LIVE, WATCHED_PATTERNS
 from clinasr_tui.training.run_reader import LogLine
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     from clinasr_tui.remote.mirror import Mirror
     from clinasr_tui.training.run_reader import RunReader
 
-# Reads the script's length and the script; free of anything a login shell could take for its own.
-_BOOT = "import sys;exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"
 _COMMAND_NOT_FOUND = 127
 _SILENCE = 15.0  # seconds; the follower speaks every two
+_MOST_LINES = 200_000  # kept for a reader of updates who is slow
+_LEASE = 30.0  # seconds without a word from us after which the follower ends
+_SCRIPT = (follower_io, followed, gpu_loop, follower)
 
 
 @dataclass(slots=True)
@@ -48,7 +50,11 @@ class Inbox:
     """`last_write` for which `over` and `has_exit_code` were judged."""
     over: bool = False
     has_exit_code: bool = False
+    heard_at: float | None = None
+    """Unix seconds of when the follower last said anything."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    taken: asyncio.Event = field(default_factory=asyncio.Event)
+    """The lines have been told."""
 
 
 class RunContact:
@@ -70,9 +76,9 @@ class RunContact:
 
         Raises UnreachableError if contact is lost, RemoteError or InputError where retrying cannot help.
         """
-        process = await host.start([host.python, "-I", "-S", "-u", "-c", _BOOT])
+        process = await start_script(host, _SCRIPT, self._request(once))
+        beating = asyncio.create_task(_beat(process))
         try:
-            await process.write(self._request(once))
             decoder = frames.FrameDecoder(host.name)
             while not self.inbox.ended:
                 try:
@@ -83,25 +89,30 @@ class RunContact:
                     raise UnreachableError(what, where=host.name) from None
                 if not chunk:
                     raise await self._ended_early(host, process)
+                self.inbox.heard_at = time.time()
                 for frame in decoder.feed(chunk):
                     self._take(frame, host)
                 self.inbox.news.set()
                 # Bulk data is always ready; the screen must have its turn too.
                 await asyncio.sleep(0)
+                if len(self.inbox.lines) > _MOST_LINES:
+                    self.inbox.taken.clear()
+                    await self.inbox.taken.wait()
         finally:
+            beating.cancel()
             await process.close()
 
-    def _request(self, once: bool) -> bytes:
-        """The follower's script and what it is asked for."""
-        script = inspect.getsource(follower).encode()
-        request = {
+    def _request(self, once: bool) -> dict[str, object]:
+        """What the follower is asked for."""
+        return {
             "dir": self._run_dir,
             "patterns": WATCHED_PATTERNS,
             "have": self._mirror.have(),
             "once": once,
             "interval": 0.05,
+            "lease": _LEASE,
+            "gpu": {"file": GPU_LIVE, "columns": LIVE_COLUMNS},
         }
-        return b"%d\n%s%s\n" % (len(script), script, json.dumps(request).encode())
 
     async def _ended_early(self, host: Host, process: Process) -> RemoteError:
         """Why standard output ended before the follower said so."""
@@ -129,6 +140,8 @@ class RunContact:
                 self._data(frame)
             case frames.FileFrame():
                 self._file(frame, host)
+            case frames.Record(number, stale):
+                self._record(number, stale)
             case frames.Hello():
                 self.inbox.greeted = True
             case frames.CaughtUp():
@@ -165,10 +178,25 @@ class RunContact:
             self._mirror.begin(path, frame.identity)
         elif frame.offset == 0:
             self._mirror.start_over(path, frame.identity)
+            self._mirror.doubted.discard(path)
             self._reader.reset(path)
             self.inbox.notes.append(f"{path} was {frame.why or 'replaced'} on the host: it starts over here")
         else:
             raise RemoteError(f"{path} goes on at {frame.offset}, but {here} bytes are here", where=host.name)
+
+    def _record(self, number: int, stale: bool) -> None:
+        """An exit record belongs to an earlier start of the run, or after all to the last one."""
+        path = self._paths.get(number)
+        if path is None or stale is (path in self._mirror.doubted):
+            return
+        self.inbox.judged = -1.0
+        if stale:
+            self._mirror.doubted.add(path)
+            self._reader.reset(path)
+            self.inbox.notes.append(f"{path} is older than what the run wrote since: it does not count")
+        else:
+            self._mirror.doubted.discard(path)
+            self._reader.feed(path, self._mirror.content(path))
 
     def _data(self, frame: frames.DataFrame) -> None:
         """New bytes: mirror first, so that a line never points at bytes that are not there."""
@@ -178,9 +206,18 @@ class RunContact:
         if frame.offset != self._mirror.size(path):
             raise RemoteError(f"bytes of {path} are missing before {frame.offset}", where="follower")
         self._mirror.append(path, frame.data)
-        self.inbox.last_write = max(self.inbox.last_write, time.monotonic() - frame.age)
+        if path != GPU_LIVE:  # Not the run's own: it says nothing of whether the run still writes.
+            self.inbox.last_write = max(self.inbox.last_write, time.monotonic() - frame.age)
         name = self._mirror.name(path)
         self.inbox.lines += feed(self._reader, path, name, frame.data, time.time() - frame.age)
+
+
+async def _beat(process: Process) -> None:
+    """Tell the follower now and then that it is still wanted."""
+    with contextlib.suppress(RemoteError):
+        while True:
+            await asyncio.sleep(_LEASE / 6)
+            await process.write(b"\n")
 
 
 def feed(reader: RunReader, path: str, name: str, data: bytes, at: float) -> list[LogLine]:

@@ -3,13 +3,14 @@
 Its source goes to the host's `python3` through standard input, so it needs only the standard library
 and Python 3.6 and is never installed there. Standard input then holds one JSON request line:
 
-    {"dir": str, "patterns": [str], "have": {path: {"offset": int, "tail": str}}, "once": bool,
-     "interval": seconds}
+    {"dir": str, "patterns": [str], "have": {path: {"offset": int, "id": str, "tail": str}}, "once": bool,
+     "interval": seconds, "lease": seconds, "gpu": {"file": str, "columns": [str]}}
 
 `tail` is the SHA-256 of the last bytes (at most TAIL) before `offset`: bytes the client already has are
-sent again only if they are no longer the file's. Standard output carries frames: one line of JSON, and
-after a "data" line exactly `n` raw bytes. The follower ends when standard input does, so a connection
-that dies leaves nothing running.
+sent again only if they are no longer the file's. With `gpu` the output of one nvidia-smi that goes round by
+itself is sent as the further bytes of a file of that name. Standard output carries frames: one line of
+JSON, and after a "data" line exactly `n` raw bytes. The follower ends when standard input does
+or says nothing for the time of a lease, so a connection that dies leaves nothing running.
 """
 
 # Python 3.6 evaluates annotations and has neither `X | Y` nor list[X]: they stand in quotes. What runs
@@ -17,62 +18,29 @@ that dies leaves nothing running.
 # ruff: noqa: PTH110, PTH111, PTH112, PTH116, PTH118, UP031
 
 import fnmatch
-import hashlib
 import json
 import os
-import select
-import stat
 import sys
 import time
 from typing import Any
 
+# They go to the host as one script, this one last.
+if __name__ != "__main__":
+    from clinasr_tui.remote.followed import EXIT_RECORDS, Followed, identity, open_quietly
+    from clinasr_tui.remote.follower_io import Client, write
+    from clinasr_tui.remote.gpu_loop import GpuLoop
+
 CHUNK = 1 << 20
 TURN = 8 * CHUNK  # one file's share before the others get theirs
 SMALL = 1 << 16  # up to here one write is cheaper than a copy saved
-TAIL = 1024
 BEAT = 2.0  # seconds between signs of life
 SCAN = 1.0  # seconds between looks for new files
 DEPTH = 3
 MAX_ENTRIES = 20000
 MAX_FILES = 256
 WATCHED_FOLDERS = 16
+LEASE = 30.0  # seconds; the client speaks more often
 HELLO = b'{"t":"hello","v":1}'
-EXIT_RECORDS = ("rc", "exit.json")
-ORDER = ("console.log", "stdout.log", "stderr.log")
-
-
-class Followed:
-    """One file: how far it has been sent and how to know that it is still the same."""
-
-    def __init__(self, number: int, path: str, have: "dict[str, Any]") -> None:
-        self.number = number
-        self.path = path
-        self.offset = int(have.get("offset", 0))
-        self.digest = str(have.get("tail", ""))
-        self.tail = b""
-        self.fd = -1
-        self.ident = ""
-        self.seen: tuple[int, int] | None = None
-        self.refused = False
-
-    def rewind(self) -> None:
-        """Start over from the first byte."""
-        self.offset, self.tail, self.digest, self.seen = 0, b"", "", None
-
-    def forget(self) -> None:
-        """Close the file; the next look opens it anew and checks what was sent."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.digest = hashlib.sha256(self.tail).hexdigest()
-        self.fd, self.seen = -1, None
-
-    def intact(self) -> bool:
-        """True if the last bytes sent still stand before the offset."""
-        return os.pread(self.fd, len(self.tail), self.offset - len(self.tail)) == self.tail
-
-    def rank(self) -> "tuple[int, str]":
-        """Console first, then events, so that what a person reads is freshest."""
-        return (ORDER.index(self.path) if self.path in ORDER else len(ORDER), self.path)
 
 
 class Follower:
@@ -90,6 +58,9 @@ class Follower:
         self.soonest_scan = 0.0
         self.folders: dict[str, int] = {"": 0}
         self.crowded = False
+        self.client = Client()
+        self.gpu = GpuLoop(request.get("gpu"), self.have)
+        self.gpu_announced = False
 
     def send(self, header: "dict[str, Any]", body: bytes = b"") -> None:
         """Write one frame; blocks while the client is slow."""
@@ -108,19 +79,30 @@ class Follower:
             why = "is a file, no folder" if os.path.exists(self.root) else "does not exist"
             self.send({"t": "error", "why": "folder", "message": why})
             return
+        try:
+            self.follow()
+        finally:
+            self.gpu.stop()
+
+    def follow(self) -> None:
+        """Go round until standard input ends, or once everything there has been sent."""
         caught_up = False
         while True:
             self.scan()
             busy = self.turn()
+            if not busy:
+                self.judge()
             if not busy and not caught_up:
                 caught_up = True
                 self.send({"t": "caught_up"})
                 if self.once:
                     self.send({"t": "end"})
                     return
+                self.gpu.allow()
+            self.tell_gpu()
             if time.monotonic() - self.spoke >= BEAT:
                 self.send({"t": "beat"})
-            if input_ended(0 if busy else self.interval):
+            if self.client.ended(0 if busy else self.interval):
                 return
 
     def scan(self) -> None:
@@ -130,13 +112,22 @@ class Follower:
             return
         found, self.folders, complete = matching(self.root, self.patterns)
         for path in found:
-            if path not in self.files and len(self.files) < MAX_FILES:
-                self.files[path] = Followed(len(self.files), path, self.have.get(path, {}))
+            self.add(Followed(self.root, len(self.files), path, self.have.get(path, {})))
+        if not self.next_scan:
+            for path, have in self.have.items():
+                file = Followed(self.root, len(self.files), path, have)
+                if file.moved_to():
+                    self.add(file)
         if not (complete and len(found) <= MAX_FILES) and not self.crowded:
             self.crowded = True
             self.send({"t": "note", "message": "the folder holds too many files; some are not followed"})
         self.soonest_scan = started + 20 * (time.monotonic() - started)  # never above 5 % of a core
         self.next_scan = max(started + SCAN, self.soonest_scan)
+
+    def add(self, file: Followed) -> None:
+        """Follow one more file."""
+        if file.path not in self.files and len(self.files) < MAX_FILES:
+            self.files[file.path] = file
 
     def folders_changed(self) -> bool:
         """True if a folder's entries have changed since the last look."""
@@ -146,7 +137,7 @@ class Follower:
         """Send each file's news, exit records last; True if a file has more than its share."""
         every = sorted(self.files.values(), key=Followed.rank)
         # An exit record is noticed before the others are read, so all bytes written before it precede it.
-        ended = [file for file in every if file.path in EXIT_RECORDS and self.look(file)]
+        ended = [file for file in every if file.path in EXIT_RECORDS and file.look()]
         busy = False
         for file in every:
             if file.path not in EXIT_RECORDS:
@@ -156,21 +147,40 @@ class Follower:
                 self.news(file)
         return busy
 
-    def look(self, file: Followed) -> "os.stat_result | None":
-        """What the file is now, None if it is gone, irregular or unchanged since the last look."""
-        try:
-            now = os.stat(os.path.join(self.root, file.path))
-        except OSError:
-            return None
-        same = file.fd >= 0 and identity(now) == file.ident and file.seen == (now.st_size, now.st_mtime_ns)
-        return None if same or not stat.S_ISREG(now.st_mode) else now
+    def tell_gpu(self) -> None:
+        """Send the GPUs' newest figures as the bytes of a file that only the client has."""
+        gpu = self.gpu
+        # A folder with a file of that name is itself a mirror: its figures are another machine's.
+        data = gpu.turn(gpu.path in self.files or self.has_ended())
+        if not data:
+            return
+        if not self.gpu_announced:
+            self.gpu_announced = True
+            header = {"t": "file", "f": MAX_FILES, "path": gpu.path, "id": "nvidia-smi", "size": gpu.offset}
+            self.send(dict(header, off=gpu.offset, why=""))
+        self.send({"t": "data", "f": MAX_FILES, "off": gpu.offset, "n": len(data), "age": 0.0}, data)
+        gpu.offset += len(data)
+
+    def has_ended(self) -> bool:
+        """True if there is an exit record of the run's last start."""
+        return any(file.stale is False for file in self.files.values())
+
+    def judge(self) -> None:
+        """Say of each exit record if it is an earlier start's: the run has gone on since."""
+        now = time.time()
+        for record in self.files.values():
+            if record.path in EXIT_RECORDS and record.fd >= 0:
+                stale = any(record.outlived_by(file, now) for file in self.files.values())
+                if stale is not record.stale:
+                    record.stale = stale
+                    self.send({"t": "record", "f": record.number, "stale": stale})
 
     def news(self, file: Followed) -> bool:
         """Send what is new in `file`; True if its share did not suffice."""
-        now = self.look(file)
-        if now is None:
-            return False
         try:
+            now = file.look()
+            if now is None:
+                return False
             if file.fd < 0:
                 self.open(file)
             elif identity(now) != file.ident:
@@ -178,10 +188,15 @@ class Follower:
                     pass
                 file.forget()
                 file.rewind()
+                file.ident = ""
                 self.open(file, "replaced")
-            elif now.st_size < file.offset or not file.intact():
+            elif now.st_size < file.offset or file.last_sent(file.fd) is None:
+                self.salvage(file)
                 file.rewind()
                 self.announce(file, now, "truncated")
+            elif file.rewritten(now):
+                file.rewind()
+                self.announce(file, now, "replaced")
             more = self.pour(file, now)
         except OSError as error:
             file.forget()
@@ -189,23 +204,35 @@ class Follower:
                 file.refused = True
                 self.send({"t": "note", "message": "cannot read %s: %s" % (file.path, error.strerror)})
             return False
-        file.seen = None if more else (now.st_size, now.st_mtime_ns)
+        file.looked_at(now, more)
         return more
 
     def open(self, file: Followed, why: str = "") -> None:
         """Open the file and say where its bytes go on; start over if what was sent is not in it."""
-        # Without O_NONBLOCK a named pipe put there would block for good.
-        fd = os.open(os.path.join(self.root, file.path), os.O_RDONLY | os.O_NONBLOCK)
+        fd = open_quietly(file.moved_to() or file.place)
         now = os.fstat(fd)
-        file.fd, file.ident = fd, identity(now)
-        length = min(file.offset, TAIL)
-        tail = os.pread(fd, length, file.offset - length)
-        if file.offset and (now.st_size < file.offset or hashlib.sha256(tail).hexdigest() != file.digest):
+        tail = file.last_sent(fd)
+        if tail is None:
+            self.salvage(file)
             why = "truncated" if now.st_size < file.offset else "replaced"
             file.rewind()
-            tail = b""
-        file.tail = tail
+        file.fd, file.ident, file.tail = fd, identity(now), tail or b""
         self.announce(file, now, why)
+
+    def salvage(self, file: Followed) -> None:
+        """Send what a file held beyond the offset when it was copied away and truncated."""
+        path = file.copied_to()
+        if not path or any(path == other.place for other in self.files.values()):
+            return
+        own, file.fd = file.fd, open_quietly(path)
+        try:
+            now = os.fstat(file.fd)
+            self.announce(file, now, "")
+            while self.pour(file, now):
+                pass
+        finally:
+            os.close(file.fd)
+            file.fd = own
 
     def announce(self, file: Followed, now: os.stat_result, why: str) -> None:
         """Say from which offset the file's bytes follow; `why` it starts over, if it does."""
@@ -220,14 +247,8 @@ class Follower:
             if not data:
                 return False
             self.send({"t": "data", "f": file.number, "off": file.offset, "n": len(data), "age": age}, data)
-            file.offset += len(data)
-            file.tail = (file.tail + data)[-TAIL:] if len(data) < TAIL else data[-TAIL:]
+            file.sent(data)
         return True
-
-
-def identity(now: os.stat_result) -> str:
-    """A file's device and inode."""
-    return "%d:%d" % (now.st_dev, now.st_ino)
 
 
 def changed_at(folder: str) -> int:
@@ -265,25 +286,12 @@ def matching(root: str, patterns: "list[str]") -> "tuple[list[str], dict[str, in
     return found, stamps, True
 
 
-def write(data: bytes) -> None:
-    """Write all of `data` to standard output; ends the follower if nobody reads it any more."""
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[os.write(1, view) :]
-    except OSError:
-        raise SystemExit(0) from None
-
-
-def input_ended(seconds: float) -> bool:
-    """Wait at most `seconds`; True if the client has closed our standard input."""
-    ready, _, _ = select.select([0], [], [], seconds)
-    return bool(ready) and not os.read(0, 4096)
-
-
 def main() -> None:
     """Read the request and follow."""
-    Follower(json.loads(sys.stdin.buffer.readline().decode())).run()
+    request = json.loads(sys.stdin.buffer.readline().decode())
+    follower = Follower(request)
+    follower.client.hold_to(float(request.get("lease", LEASE)))
+    follower.run()
 
 
 if __name__ == "__main__":

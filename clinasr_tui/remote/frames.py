@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from clinasr_tui.errors import RemoteError
 from clinasr_tui.remote.follower import CHUNK, HELLO
@@ -39,6 +41,14 @@ class DataFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """File `number` is an exit record; `stale` if it belongs to an earlier start of the run."""
+
+    number: int
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something the operator should know, such as a file that cannot be read: untrusted text."""
 
@@ -68,7 +78,15 @@ class End:
     """The follower has sent what it was asked for."""
 
 
-Frame = Hello | FileFrame | DataFrame | Note | Failure | CaughtUp | Beat | End
+Frame = Hello | FileFrame | DataFrame | Record | Note | Failure | CaughtUp | Beat | End
+_MADE: dict[object, Callable[[dict[str, Any]], Frame]] = {
+    "file": lambda it: FileFrame(
+        int(it["f"]), str(it["path"]), str(it["id"]), int(it["off"]), str(it["why"])
+    ),
+    "record": lambda it: Record(int(it["f"]), bool(it["stale"])),
+    "note": lambda it: Note(str(it["message"])),
+    "error": lambda it: Failure(str(it["why"]), str(it["message"])),
+}
 _PLAIN: dict[object, Frame] = {"hello": Hello(), "caught_up": CaughtUp(), "beat": Beat(), "end": End()}
 
 
@@ -128,14 +146,8 @@ class FrameDecoder:
                 if not 0 < self._left <= CHUNK or self._offset < 0:
                     raise self._broken()
                 return None
-            if kind == "file":
-                number, offset = int(header["f"]), int(header["off"])
-                return FileFrame(number, str(header["path"]), str(header["id"]), offset, str(header["why"]))
-            if kind == "note":
-                return Note(str(header["message"]))
-            if kind == "error":
-                return Failure(str(header["why"]), str(header["message"]))
-            return _PLAIN[kind]
+            made = _MADE.get(kind)
+            return made(header) if made else _PLAIN[kind]
         except (ValueError, KeyError, TypeError):
             raise self._broken() from None
 

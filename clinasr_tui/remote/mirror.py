@@ -8,6 +8,7 @@ the old bytes stay where they are and the new ones go to `name~2`, `name~3`, …
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -22,7 +23,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.remote.follower import DEPTH, TAIL
+from clinasr_tui.remote.followed import TAIL
+from clinasr_tui.remote.follower import DEPTH
 from clinasr_tui.training.layout import WATCHED_PATTERNS
 
 if TYPE_CHECKING:
@@ -32,9 +34,15 @@ if TYPE_CHECKING:
 _STATE = "state.json"
 _LOCK = ".lock"
 _PIECE = 1 << 18
+_ROOM = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _KEEP = re.compile(r"\.lock|earlier~[0-9]+")
 # Also names of our own making.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\\\\\ud800-\udfff]|~[0-9]+(/|$)")
+
+
+class NoRoomError(InputError):
+    """The disk of this machine is full: following can go on once there is room again."""
 
 
 @dataclass(slots=True)
@@ -72,12 +80,15 @@ class Mirror:
 
     `folder` None, or one that another process writes to, makes it a temporary folder that goes with the
     object. `source` names the run: bytes of another run found in the folder are put aside, not continued.
-    What cannot be written (a full disk) raises InputError.
+    What cannot be written raises InputError, NoRoomError where the disk is full; what is here then is as it
+    was before the call.
     """
 
     def __init__(self, folder: Path | None, source: str) -> None:
         self._files: dict[str, _Mirrored] = {}
         self._source = source
+        self.doubted: set[str] = set()
+        """Exit records that belong to an earlier start of the run."""
         self._lock = -1 if folder is None else _lock(folder)
         self.shared = folder is not None and self._lock < 0
         """True if another process writes to the folder that was asked for."""
@@ -96,6 +107,10 @@ class Mirror:
         """Bytes of the current generation that are here."""
         known = self._files.get(path)
         return known.size if known else 0
+
+    def content(self, path: str) -> bytes:
+        """All bytes of the current generation of a small file."""
+        return (self.folder / self.name(path)).read_bytes() if self.size(path) else b""
 
     def have(self) -> dict[str, dict[str, object]]:
         """What the follower must know to send only the bytes after ours."""
@@ -124,33 +139,73 @@ class Mirror:
 
     def begin(self, path: str, identity: str) -> None:
         """Bytes of `path` are going to come, after those already here."""
-        known = self._files.setdefault(path, _Mirrored())
-        if known.identity != identity:
-            known.identity = identity
-            self._save()
+        known = self._files.get(path)
+        if known is None:
+            self._set(path, _Mirrored(identity=identity))
+        elif known.identity != identity:
+            known.close()
+            self._set(path, _Mirrored(known.generation, identity, size=known.size))
 
     def start_over(self, path: str, identity: str) -> None:
         """What comes next is the beginning of `path`; the bytes so far stay under the name they have."""
         old = self._files[path]
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / _generation(path, old.generation + 1)).unlink()
+        self._set(path, _Mirrored(old.generation + 1, identity))
         old.close()
-        self._files[path] = _Mirrored(old.generation + 1, identity)
-        (self.folder / self.name(path)).unlink(missing_ok=True)
-        self._save()
+
+    def _set(self, path: str, mirrored: _Mirrored) -> None:
+        """Note what is known of a file, on disk and here, or neither."""
+        before = self._files.get(path)
+        self._files[path] = mirrored
+        try:
+            self._save()
+        except InputError:
+            del self._files[path]
+            if before is not None:
+                self._files[path] = before
+            raise
 
     def append(self, path: str, data: bytes) -> None:
-        """Take the next bytes of `path`."""
+        """Take the next bytes of `path`, all or none of them."""
         known = self._files[path]
         try:
             if known.end is None:
-                target = self.folder / self.name(path)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                known.end = target.open("ab", buffering=0)
+                known.end = self._open_end(path, known.size)
             view = memoryview(data)
             while view:
                 view = view[known.end.write(view) :]
         except OSError as error:
+            if known.end is not None:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(known.end.fileno(), known.size)
+                known.close()
             raise _unwritable(self.folder, error) from error
         known.size += len(data)
+
+    def _open_end(self, path: str, size: int) -> io.FileIO:
+        """The file that takes the bytes of `path`, cut to those that are known to be its."""
+        target = self.folder / self.name(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        end = target.open("ab", buffering=0)
+        if os.fstat(end.fileno()).st_size > size:
+            os.ftruncate(end.fileno(), size)
+        return end
+
+    def has_room(self) -> bool:
+        """True if a good piece can be written after the longest file: the disk is not full any more."""
+        probe = self.folder / ".room"
+        try:
+            with probe.open("wb", buffering=0) as file:
+                file.seek(max((known.size for known in self._files.values()), default=0))
+                fits = file.write(bytes(_ROOM)) == _ROOM
+                os.fsync(file.fileno())
+        except OSError:
+            return False
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink()
+        return fits
 
     def close(self) -> None:
         """Let another process have the folder; what is here can still be read."""
@@ -238,8 +293,13 @@ def _lock(folder: Path) -> int:
 
 
 def _unwritable(folder: Path, error: OSError) -> InputError:
+    if error.errno in _FULL:
+        remedy = "Free space: following waits for it and goes on by itself; nothing is lost on the host."
+        return NoRoomError(
+            "this disk is full, the run's bytes find no room", where=str(folder), remedy=remedy
+        )
     return InputError(
         f"the run's bytes cannot be mirrored here: {error.strerror}",
         where=str(folder),
-        remedy="Free space or make the folder writable, then watch again; nothing is lost on the host.",
+        remedy="Make the folder writable, then watch again; nothing is lost on the host.",
     )

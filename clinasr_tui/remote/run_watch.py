@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from clinasr_tui.remote.contact import Inbox, RunContact, feed, placed
 from clinasr_tui.remote.host import SshSettings, UnreachableError
 from clinasr_tui.remote.hosts import open_host
-from clinasr_tui.remote.mirror import Mirror
+from clinasr_tui.remote.mirror import Mirror, NoRoomError
 from clinasr_tui.training.run_reader import RunReader
 from clinasr_tui.training.snapshot import Phase
 
@@ -35,6 +35,8 @@ _QUIET_AFTER_END = 3.0  # without an exit record more may still come
 _JUDGE_EVERY = 0.5
 _LONGEST_WAIT = 30
 _STEADY = 10.0  # a contact that lasted this long starts the back-off anew
+_LOOK_FOR_ROOM = 1.0
+_ASLEEP = 5.0  # seconds the wall clock runs ahead of the monotonic one: this machine was asleep
 
 
 class Contact(StrEnum):
@@ -43,6 +45,8 @@ class Contact(StrEnum):
     CONNECTING = "connecting"
     CONNECTED = "connected"
     LOST = "lost"
+    PAUSED = "paused"
+    """This machine's disk is full: nothing is fetched until there is room."""
     CLOSED = "closed"
 
 
@@ -88,6 +92,15 @@ class RunWatch:
         self._reader = RunReader(name or PurePosixPath(self._run_dir).name)
         self._history: Iterator[tuple[str, str, bytes, float]] = iter(())
         self._caught_up = False
+        self._heard_at: float | None = None
+
+    @property
+    def heard_at(self) -> float | None:
+        """Unix seconds of the last sign of life from the host: up to then its silence is the run's own.
+
+        What `reader.snapshot(now)` wants, so that a lost contact or a laptop's sleep is no stall.
+        """
+        return self._heard_at
 
     @property
     def reader(self) -> RunReader:
@@ -110,7 +123,8 @@ class RunWatch:
         `once` reads what is there and ends. Raises HostKeyError for a key the operator has not
         confirmed, RemoteError where retrying cannot help (authentication, refused at first contact,
         no such folder; InputError if the folder is on this machine); a connection lost later is retried
-        with back-off and yielded as LOST. After an error it may be iterated again.
+        with back-off and yielded as LOST, a full disk here is waited out and yielded as PAUSED. After an
+        error it may be iterated again.
         """
         mirror = self._opened_mirror()
         mirror.reopen()
@@ -148,12 +162,31 @@ class RunWatch:
                 if once or not had_contact:
                     raise
                 reason = f"contact lost ({error.what}): the run itself goes on"
+            except NoRoomError as error:
+                had_contact = True
+                if once:
+                    raise
+                async for update in self._no_room(mirror, error):
+                    yield update
+                continue
             failures = 1 if time.monotonic() - started > _STEADY else failures + 1
             for left in range(min(2 ** (failures - 1), _LONGEST_WAIT), 0, -1):
                 yield WatchUpdate(Contact.LOST, retry_in=float(left), note=reason, caught_up=self._caught_up)
                 reason = ""
-                await asyncio.sleep(1)
+                if await _slept_through(1):
+                    failures = 0
+                    break
             yield WatchUpdate(Contact.CONNECTING, caught_up=self._caught_up)
+
+    async def _no_room(self, mirror: Mirror, error: NoRoomError) -> AsyncGenerator[WatchUpdate]:
+        """Say once that the disk is full, wait until it is not."""
+        yield WatchUpdate(Contact.PAUSED, note=str(error), caught_up=self._caught_up)
+        found = False
+        while not found:
+            await asyncio.sleep(_LOOK_FOR_ROOM)
+            found = await asyncio.to_thread(mirror.has_room)
+        note = "there is room again: following goes on"
+        yield WatchUpdate(Contact.CONNECTING, note=note, caught_up=self._caught_up)
 
     async def _contact(self, contact: RunContact, once: bool) -> AsyncGenerator[WatchUpdate]:
         """Follow over one connection, at most ten updates a second; returns when the run has ended."""
@@ -165,6 +198,7 @@ class RunWatch:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(inbox.news.wait(), _JUDGE_EVERY)
                 inbox.news.clear()
+                self._heard_at = inbox.heard_at or self._heard_at
                 if inbox.fresh and inbox.greeted:
                     yield self._update(inbox)
                     await asyncio.sleep(_APART)
@@ -190,6 +224,7 @@ class RunWatch:
             Contact.CONNECTED, tuple(inbox.lines), note="; ".join(inbox.notes), caught_up=self._caught_up
         )
         inbox.lines.clear()
+        inbox.taken.set()
         inbox.notes.clear()
         inbox.fresh = False
         return update
@@ -205,3 +240,10 @@ class RunWatch:
             inbox.over = snapshot.ended and snapshot.phase in (Phase.FINISHED, Phase.FAILED)
             inbox.has_exit_code = snapshot.exit_code is not None
         return inbox.over and (inbox.has_exit_code or quiet >= _QUIET_AFTER_END)
+
+
+async def _slept_through(seconds: float) -> bool:
+    """Wait; True if this machine was asleep meanwhile, so that what was tried before says little now."""
+    ahead = time.time() - time.monotonic()
+    await asyncio.sleep(seconds)
+    return time.time() - time.monotonic() - ahead > _ASLEEP

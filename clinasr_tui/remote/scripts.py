@@ -22,5 +22,9 @@ async def start_script(host: Host, modules: Sequence[ModuleType], request: Mappi
     """
     process = await host.start([host.python, "-I", "-S", "-u", "-c", _BOOT])
     script = "".join(inspect.getsource(module) for module in modules).encode()
-    await process.write(b"%d\n%s%s\n" % (len(script), script, json.dumps(request).encode()))
+    try:
+        await process.write(b"%d\n%s%s\n" % (len(script), script, json.dumps(request).encode()))
+    except BaseException:
+        await process.close()
+        raise
     return process

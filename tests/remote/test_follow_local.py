@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.remote import follower
+from clinasr_tui.remote import contact
 from clinasr_tui.remote.run_watch import Contact, RunWatch
 from clinasr_tui.training.snapshot import Outcome
 from tests.support.following import Following
+
+STANDARD_3_6 = {
+    "contextlib", "fnmatch", "hashlib", "json", "os", "select", "signal", "stat", "subprocess", "sys", "time",
+}  # fmt: skip
 
 
 def nemo(text):
@@ -252,12 +256,13 @@ def _parent(pid):
         return 0
 
 
-def test_the_follower_is_python_3_6():
+@pytest.mark.parametrize("part", contact._SCRIPT, ids=lambda part: part.__name__.rpartition(".")[2])
+def test_the_follower_is_python_3_6(part):
     """It runs on the host's Python, which may be old; annotations are evaluated there."""
-    source = Path(follower.__file__).read_text()
+    source = Path(part.__file__).read_text()
     tree = ast.parse(source, feature_version=(3, 6))
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    assert imported <= {"fnmatch", "hashlib", "json", "os", "select", "stat", "sys", "time"}
+    assert imported <= STANDARD_3_6
     evaluated = [
         note
         for node in ast.walk(tree)
