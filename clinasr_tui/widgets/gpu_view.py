@@ -136,7 +136,7 @@ class GpuView(Widget):
     """The GPUs of the machine a run is on; takes no room while nothing is known of them."""
 
     DEFAULT_CSS = """
-    GpuView { height: auto; max-height: 4; padding: 0 1; display: none; }
+    GpuView { height: auto; max-height: 6; padding: 0 1; display: none; }
     """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002

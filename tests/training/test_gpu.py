@@ -43,6 +43,14 @@ def test_the_recorded_sample():
     assert sample[1:] == (1.0, 141821.0, 39.0, 123.78)
 
 
+def test_rows_a_follower_brought_from_a_real_gpu():
+    (gpu,) = read(RECORDED.with_name("nvidia-smi.live.csv").read_text())
+    assert [sample.utilisation for sample in gpu.samples] == [0.0] * 6 + [98.0] * 6
+    assert (gpu.name, gpu.samples[-1].power) == ("NVIDIA H200", 690.89)
+    assert gpu.samples[-1].at - gpu.samples[0].at == pytest.approx(22, abs=0.1)
+    assert idle_seconds([gpu]) == 0.0
+
+
 def test_rows_of_a_follower_by_gpu():
     tracks = read("".join(row(2 * n, str(n), index) for n in range(3) for index in (1, 0)))
     assert [gpu.index for gpu in tracks] == [0, 1]
