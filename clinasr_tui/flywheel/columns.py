@@ -198,7 +198,7 @@ class StoredRows:
         start, line = self._offsets[block], self._first_lines[block]
         try:
             data = os.pread(self._descriptor, self._offsets[block + 1] - start, start)
-            rows, numbers, _ = parse_lines(data, line)
+            rows, numbers, _ = parse_lines(data, line, self._keys)
         except (LineFault, OSError):
             return None
         expected = self._first_rows[block + 1] - self._first_rows[block]

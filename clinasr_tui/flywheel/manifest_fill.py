@@ -75,6 +75,9 @@ def fill(hypotheses: Hypotheses, manifest: ManifestColumns) -> Filled:
         ),
     }
     warnings = [f"{count} row{'s' * (count != 1)} {what}" for what, count in counted.items() if count]
+    if match.unheard:
+        rows, them = ("row has", "it") if match.unheard == 1 else ("rows have", "them")
+        warnings.append(f"{match.unheard} manifest {rows} no transcript: the figures are without {them}")
     return Filled(warnings, sorted(changed))
 
 
@@ -84,12 +87,14 @@ class _Match(NamedTuple):
     unmatched: int
     by_name: int
     repeated: int
+    unheard: int
+    """Manifest rows that no transcript row matches; one whose audio a matched row has is not among them."""
 
 
 def _matched(audio: Sequence[str], manifest: Sequence[str]) -> _Match:
     """Match by path, then by a file name that is unique in the manifest."""
     if len(audio) == len(manifest) and audio == manifest and _all_different(audio):
-        return _Match(range(len(audio)), 0, 0, 0)
+        return _Match(range(len(audio)), 0, 0, 0, 0)
     by_path: dict[str, int] = {}
     ambiguous: set[int] = set()
     for index, path in enumerate(manifest):
@@ -98,11 +103,13 @@ def _matched(audio: Sequence[str], manifest: Sequence[str]) -> _Match:
     names = Counter(map(_file_name, by_path))
     by_name = {_file_name(path): index for path, index in by_path.items() if names[_file_name(path)] == 1}
     sources = [by_path.get(path, by_name.get(_file_name(path), _NOWHERE)) for path in audio]
+    used = set(sources)
     return _Match(
         sources,
         sources.count(_NOWHERE),
         sum(path not in by_path for path in audio) - sources.count(_NOWHERE),
         sum(source in ambiguous for source in sources) if ambiguous else 0,
+        sum(by_path[path] not in used for path in manifest),
     )
 
 

@@ -104,16 +104,17 @@ class Parsed(NamedTuple):
     """Lines, blank ones and a last one without an end included."""
 
 
-def parse_lines(block: bytes, line: int) -> Parsed:
+def parse_lines(block: bytes, line: int, keys: tuple[str, ...] = KEYS) -> Parsed:
     """Parse a block of whole lines, the first of which is number `line`.
 
-    Blank lines are counted and skipped. Raises LineFault for the first line that is no JSON object.
+    Blank lines are counted and skipped. Raises LineFault for the first line that is no JSON object, or
+    for one before it that lacks a text of `keys`.
     """
     text = block.removesuffix(b"\n")
     rows = _parse_joined(text.removeprefix(_BOM) if line == 1 else text)
     if rows is not None:
         return Parsed(rows, range(line, line + len(rows)), len(rows))
-    return Parsed(*_parse_each(text, line), text.count(b"\n") + 1)
+    return Parsed(*_parse_each(text, line, keys), text.count(b"\n") + 1)
 
 
 def _parse_joined(text: bytes) -> list[Row] | None:
@@ -145,7 +146,7 @@ def _colons_in_texts(text: bytes, rows: Sequence[Row]) -> bool:
     return text.count(b":") == sum(map(len, rows)) + values.count(":")
 
 
-def _parse_each(text: bytes, line: int) -> tuple[list[Row], Sequence[int]]:
+def _parse_each(text: bytes, line: int, keys: tuple[str, ...]) -> tuple[list[Row], Sequence[int]]:
     from clinasr_tui.flywheel.files import numbered_lines
     from clinasr_tui.flywheel.manifest import RowFault, decode_object
 
@@ -155,12 +156,14 @@ def _parse_each(text: bytes, line: int) -> tuple[list[Row], Sequence[int]]:
     for number, raw in numbered_lines((part + b"\n" for part in text.split(b"\n")), line):
         try:
             fields = decode_object(raw, number)
+            repeated = repeated_key(raw.removeprefix(_BOM).decode(), [fields])
+            if repeated is not None:
+                key = repeated[1]
+                raise RowFault("duplicate_key", key, f"{key} stands twice in the row")
         except RowFault as fault:
+            if rows:
+                columns_of(rows, numbers, keys)
             raise LineFault(number, fault) from None
-        repeated = repeated_key(raw.removeprefix(_BOM).decode(), [fields])
-        if repeated is not None:
-            key = repeated[1]
-            raise LineFault(number, RowFault("duplicate_key", key, f"{key} stands twice in the row"))
         rows.append(fields)
         numbers.append(number)
     return rows, numbers

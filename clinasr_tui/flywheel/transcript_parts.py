@@ -105,7 +105,7 @@ class _Reader:
 
     def add(self, offset: int, block: bytes, line: int) -> int:
         """Read one block whose first line is number `line`; returns its lines. Raises LineFault."""
-        rows, numbers, lines = parse_lines(block, line)
+        rows, numbers, lines = parse_lines(block, line, self._keys)
         for column, number in zip(self._blocks, (offset, len(rows), lines), strict=True):
             column.append(number)
         if not rows:

@@ -165,6 +165,7 @@ def test_fills_by_unique_file_name_and_says_so() -> None:
     assert fill_from_manifest(found, manifest) == [
         "1 row not in the manifest: their clinical fields stay as they are",
         "1 row matched by file name only",
+        "2 manifest rows have no transcript: the figures are without them",
     ]
     assert found.term == ["it", ""]
 
@@ -177,3 +178,13 @@ def test_says_which_rows_disagree_with_the_manifest() -> None:
         "1 row whose reference differs from the manifest's text: the transcript file's is scored",
     ]
     assert found.term == ["it", "it"]
+
+
+def test_manifest_rows_without_a_transcript_are_counted() -> None:
+    found = hypotheses(("a.wav", "hold it", "it"), ("a.wav", "hold it", "it"), ("c.wav", "hold it", "it"))
+    rows = [manifest_row(number, audio_filepath=f"{name}.wav") for number, name in enumerate("abc", 1)]
+    assert fill_from_manifest(found, rows) == ["1 manifest row has no transcript: the figures are without it"]
+    assert fill_from_manifest(found, [rows[0], rows[0], rows[2]])[1:] == []
+    assert fill_from_manifest(hypotheses(("a.wav", "hold it", "it")), rows) == [
+        "2 manifest rows have no transcript: the figures are without them"
+    ]

@@ -3,75 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
+import random
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinasr_tui.flywheel.hypotheses import Hypotheses
 from clinasr_tui.flywheel.scoring import NO_KER, RowScore, Scores, score, score_range, score_row
+from tests.support.slow_scores import ADVERSARIAL, plain, slow
 
 DATA = Path(__file__).parents[2] / "clinasr_tui" / "demo" / "data"
-
-
-def plain(text: str) -> str:
-    text = unicodedata.normalize("NFKD", text).lower()
-    return re.sub(r"\s+", " ", re.sub(r"[^\w\s\-]", "", text)).strip()
-
-
-def edits(a: list[str], b: list[str]) -> int:
-    row = list(range(len(b) + 1))
-    for i, left in enumerate(a, 1):
-        before, row[0] = row[0], i
-        for j, right in enumerate(b, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (left != right))
-    return row[-1]
-
-
-def slow(reference: str, hypothesis: str, term: str) -> RowScore:
-    ref, hyp, wanted = plain(reference), plain(hypothesis), plain(term).split()
-    words, heard = ref.split(), hyp.split()
-    windows = (heard[at : at + len(wanted)] for at in range(len(heard) - len(wanted) + 1))
-    return RowScore(
-        wer=edits(words, heard) / max(len(words), 1),
-        cer=edits(list(ref), list(hyp)) / max(len(ref), 1),
-        ker=(0 if wanted in windows else 1) if wanted else None,
-        ser=0 if ref == hyp else 1,
-    )
-
-
-ADVERSARIAL = [
-    ("the patient\u2019s dose", "the patient's dose", "patient\u2019s"),
-    ("\u201cmetoprolol\u201d 5 mg/kg", "metoprolol 5 mgkg", "5 mg/kg"),
-    ("o\ufb03ce \ufb02uid", "office fluid", "o\ufb03ce"),
-    ("caf\u00e9 au lait spots", "cafe\u0301 au lait spots", "caf\u00e9"),
-    ("a\u00a0b\u2003c\u3000d", "a b  c\td", "b c"),
-    ("one\x1ctwo\x1dthree\x85four", "one two three four", "two three"),
-    ("in\x00sulin \x1b[31mred", "insulin 31mred", "insulin"),
-    ("in\u200bsulin\ufeff", "insulin", "insulin"),
-    ("\u5fc3\u8840\u7ba1 \u624b\u8853", "\u5fc3\u81df \u624b\u8853", "\u624b\u8853"),
-    ("\u0130STANBUL I \u0131", "istanbul i i", "\u0130stanbul"),
-    ("\u03a3\u0391\u03a3 \u03c3", "\u03c3\u03b1\u03c3 \u03c2", "\u03c3\u03b1\u03c2"),
-    ("follow - up", "follow up", "follow - up"),
-    ("x-ray -- done", "x ray done", "x-ray"),
-    ("snake_case _", "snake case", "snake_case"),
-    ("", "", "cefazolin"),
-    ("", "three extra words", "extra words"),
-    ("cefazolin", "", "cefazolin"),
-    ("...", "!?", "??"),
-    ("short", "a much longer hypothesis than that", "short"),
-    ("1.5 mg", "15 mg", "1.5"),
-    ("give cefazolin", "give cefa zolin", "cefazolin"),
-    ("serum lactate is up", "the serum is up lactate", "serum lactate"),
-    ("\u00bd tablet of H\u2082O", "12 tablet of h2o", "\u00bd"),
-    ("\U0001d400\U0001d401 test", "ab test", "\U0001d400\U0001d401"),
-    ("a " * 90 + "end", "b " * 70 + "end", "end"),
-    ("\ud800 lone", "lone", "lone"),
-]
 
 
 @pytest.mark.parametrize("row", ADVERSARIAL, ids=range(len(ADVERSARIAL)))
@@ -114,6 +59,61 @@ texts = st.lists(words, max_size=12).map(" ".join) | st.text(max_size=20)
 @given(texts, texts, texts)
 def test_any_row(reference: str, hypothesis: str, term: str) -> None:
     assert score_row(reference, hypothesis, term) == slow(reference, hypothesis, term)
+
+
+def distances(one: list[list[object]], two: list[list[object]]) -> list[int]:
+    """Levenshtein distance of every pair: the textbook's table, for all pairs at once."""
+    numbers: dict[object, int] = {}
+    left, right = (
+        np.array([[numbers.setdefault(x, len(numbers)) for x in t] + [-1] * (80 - len(t)) for t in side])
+        for side in (one, two)
+    )
+    lengths = np.array([len(t) for t in one])
+    ends = np.array([len(t) for t in two])
+    row = np.tile(np.arange(81), (len(one), 1))
+    found = ends.copy()
+    for i in range(1, int(lengths.max()) + 1):
+        before, row = row, np.full_like(row, i)
+        for j in range(1, int(ends.max()) + 1):
+            changed = before[:, j - 1] + (left[:, i - 1] != right[:, j - 1])
+            row[:, j] = np.minimum(np.minimum(before[:, j], row[:, j - 1]) + 1, changed)
+        here = lengths == i
+        found[here] = row[here, ends[here]]
+    return found.tolist()
+
+
+def test_ten_thousand_random_rows() -> None:
+    draw = random.Random(7)
+    vocabulary = [
+        "a",
+        "the",
+        "Cefazolin",
+        "cefa",
+        "zolin",
+        "5",
+        "mg/kg",
+        "-",
+        "café",
+        "x-ray",
+        "don’t",
+        "心",
+        "ﬂuid",
+    ]
+
+    def text(most: int) -> str:
+        return draw.choice([" ", "  ", "\u00a0"]).join(draw.choices(vocabulary, k=draw.randint(0, most)))
+
+    triples = [(text(9), text(9), text(2)) for _ in range(10_000)]
+    found = score(Hypotheses(None, None, None, *map(list, zip(*triples, strict=True)))).scores
+    refs, hyps, terms = ([plain(t) for t in column] for column in zip(*triples, strict=True))
+    assert max(map(len, (*refs, *hyps))) <= 80
+    assert found.word_errors.tolist() == distances([t.split() for t in refs], [t.split() for t in hyps])
+    assert found.char_errors.tolist() == distances([list(t) for t in refs], [list(t) for t in hyps])
+    assert found.reference_words.tolist() == [len(t.split()) for t in refs]
+    assert found.reference_chars.tolist() == list(map(len, refs))
+    assert found.ser.tolist() == [int(one != two) for one, two in zip(refs, hyps, strict=True)]
+    heard = [f" {term} " in f" {hyp} " for term, hyp in zip(terms, hyps, strict=True)]
+    assert found.ker.tolist() == [1 - hit if term else NO_KER for term, hit in zip(terms, heard, strict=True)]
 
 
 def demo(name: str) -> list[dict[str, str]]:
