@@ -58,6 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "openssh-server",
         ),
         "tmux": (shutil.which("tmux"), "tmux"),
+        "dockerd": (os.geteuid() == 0 and shutil.which("dockerd"), "docker.io, and root to start it"),
     }
     for item in items:
         for marker, (found, package) in needs.items():
