@@ -36,7 +36,7 @@ _TROUBLE = (
     (
         "could not select device driver",
         "Docker has no NVIDIA runtime here",
-        "Install nvidia-container-toolkit, then `nvidia-ctk runtime configure --runtime=docker`; restart docker",
+        "Install nvidia-container-toolkit, run `nvidia-ctk runtime configure --runtime=docker`, restart it",
     ),
     ("no space left on device", "its disk is full", "Make room (`docker system df` shows what images take)"),
     (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +17,7 @@ from clinasr_tui.remote.docker_engine import LABEL, ContainerSpec, ContainerStat
 from clinasr_tui.remote.host import UnreachableError
 from tests.support.dockerd import IMAGE, Dockerd
 
-pytestmark = [
-    pytest.mark.dockerd,
-    # The SDK forgets the socket of a connection that was refused.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.dockerd
 
 WAITS = (
     "import signal, sys, time\n"
@@ -27,6 +25,15 @@ WAITS = (
     "open('/work/ready', 'w').close()\n"
     "time.sleep(60)\n"
 )
+
+
+@pytest.fixture(autouse=True)
+def forgotten_sockets() -> Iterator[None]:
+    """The SDK never closes the socket of a connection that was refused."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture
