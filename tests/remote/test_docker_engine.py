@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,11 @@ from clinasr_tui.remote.docker_engine import LABEL, ContainerSpec, ContainerStat
 from clinasr_tui.remote.host import UnreachableError
 from tests.support.dockerd import IMAGE, Dockerd
 
-pytestmark = pytest.mark.dockerd
+pytestmark = [
+    pytest.mark.dockerd,
+    # The SDK never closes the socket of a connection that was refused.
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+]
 
 WAITS = (
     "import signal, sys, time\n"
@@ -29,11 +32,9 @@ WAITS = (
 
 @pytest.fixture(autouse=True)
 def forgotten_sockets() -> Iterator[None]:
-    """The SDK never closes the socket of a connection that was refused."""
+    """Let go of what a test left before the next one is judged."""
     yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    gc.collect()
 
 
 @pytest.fixture
