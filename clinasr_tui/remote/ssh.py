@@ -15,7 +15,9 @@ import asyncssh
 
 from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.remote.host import STDERR_KEPT
+from clinasr_tui.remote.proxy_command import ProxyCommand
 from clinasr_tui.remote.ssh_errors import connection_error, contact_lost, denied_error, host_key_error
+from clinasr_tui.remote.ssh_keys import identity_options
 from clinasr_tui.remote.trust import SSH_PORT, entry_name, keys_of, known_hosts_path, read_known_hosts
 from clinasr_tui.text import visible
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     _Chain = list[asyncssh.SSHClientConnection]
 
 CONNECT_SECONDS = 10
+KEEPALIVE_SECONDS = 2
+KEEPALIVE_COUNT = 3
 _WINDOW = 8 << 20
 _GRACE = 1.0
 # AES-GCM is the fastest with hardware AES, which every GPU box has.
@@ -204,8 +208,8 @@ class _Dialer:
             "request_pty": False,
             "compression_algs": ["none"],
             "encryption_algs": _CIPHERS,
-            "keepalive_interval": 2,
-            "keepalive_count_max": 3,
+            "keepalive_interval": KEEPALIVE_SECONDS,
+            "keepalive_count_max": KEEPALIVE_COUNT,
             "connect_timeout": CONNECT_SECONDS,
         }
 
@@ -213,7 +217,15 @@ class _Dialer:
         """What the ssh config makes of a host. Raises InputError if it cannot be used."""
         try:
             # asyncssh leaves `construct` untyped in its result.
-            options: Any = await asyncssh.SSHClientConnectionOptions.construct(None, **given)
+            options: Any = await asyncssh.SSHClientConnectionOptions.construct(
+                None, client_keys=None, **given
+            )
+        except RecursionError as error:
+            raise InputError(
+                "an Include of the ssh config leads back to itself",
+                where=str((self._config or ["~/.ssh/config"])[0]),
+                remedy="Remove the Include.",
+            ) from error
         except (OSError, ValueError, asyncssh.Error) as error:
             where = getattr(error, "filename", None) or (self._config or ["~/.ssh/config"])[0]
             raise InputError(
@@ -232,16 +244,19 @@ class _Dialer:
         if not self._trusted(host, "", port)[1] and not options.config.get("HostKeyAlgorithms"):
             # A certificate can only be judged where its authority is known.
             given["server_host_key_algs"] = "-*-cert-v01@openssh.com"
-        try:
-            return await asyncssh.connect(
-                client_factory=lambda: _Client(name, self._known, self._path, judged.append), **given
-            )
-        except asyncssh.HostKeyNotVerifiable as error:
-            raise (judged[0] if judged else connection_error(name, options, error)) from error
-        except asyncssh.PermissionDenied as error:
-            raise denied_error(name, options, error) from error
-        except (OSError, ValueError, asyncssh.Error) as error:
-            raise connection_error(name, options, error) from error
+        command = options.config.get("ProxyCommand")
+        with ProxyCommand(command if isinstance(command, str) and not given["tunnel"] else "") as proxy:
+            try:
+                return await asyncssh.connect(
+                    client_factory=lambda: _Client(name, self._known, self._path, judged.append),
+                    **(given | identity_options(options.config) | proxy.options),
+                )
+            except asyncssh.HostKeyNotVerifiable as error:
+                raise (judged[0] if judged else connection_error(name, options, error)) from error
+            except asyncssh.PermissionDenied as error:
+                raise denied_error(name, options, error) from error
+            except (OSError, ValueError, asyncssh.Error) as error:
+                raise connection_error(name, options, error, proxy) from error
 
     def _trusted(self, host: str, addr: str, port: int | None) -> tuple[list[SSHKey], ...]:
         """Trusted keys, certificate authorities and revoked keys of a host; by name, never by address."""

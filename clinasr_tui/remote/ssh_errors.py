@@ -11,6 +11,7 @@ import asyncssh
 
 from clinasr_tui.errors import HostKeyError, RemoteError
 from clinasr_tui.remote.host import UnreachableError
+from clinasr_tui.remote.ssh_keys import identity_files, is_encrypted
 from clinasr_tui.remote.trust import entry_name
 from clinasr_tui.text import visible
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from asyncssh import SSHClientConnectionOptions, SSHKey
 
-_DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
+    from clinasr_tui.remote.proxy_command import ProxyCommand
 
 
 def host_key_error(
@@ -55,10 +56,13 @@ def denied_error(
     alias: str, options: SSHClientConnectionOptions, error: asyncssh.PermissionDenied
 ) -> RemoteError:
     """The host knows none of our keys; an encrypted key that could not be tried is the usual cause."""
-    tried = list(_identity_files(options))
-    locked = [str(path) for path in tried if _is_encrypted(path)]
+    tried = list(identity_files(options.config))
+    locked = [str(path) for path in tried if is_encrypted(path)]
     if locked:
-        remedy = f"The key {locked[0]} is encrypted and was not tried: load it with `ssh-add {locked[0]}`."
+        remedy = (
+            f"The key {locked[0]} is encrypted, only an agent can use it here: load it with "
+            f"`ssh-add {locked[0]}`."
+        )
     else:
         keys = ", ".join(map(str, tried)) or "none found"
         remedy = (
@@ -67,29 +71,65 @@ def denied_error(
     return RemoteError(f"the host does not let {options.username} log in", where=alias, remedy=remedy)
 
 
-def connection_error(alias: str, options: SSHClientConnectionOptions, error: Exception) -> RemoteError:
+def connection_error(
+    alias: str, options: SSHClientConnectionOptions, error: Exception, proxy: ProxyCommand | None = None
+) -> RemoteError:
     """Why there is no connection: UnreachableError where trying again later may help."""
+    for applies, what, remedy in _unreachable(options, error, proxy):
+        if applies:
+            return UnreachableError(what, where=alias, remedy=remedy)
+    if "too many authentication failures" in str(error).lower():
+        what = f"the host gave up on {options.username} after too many keys were tried"
+        remedy = "Name the right key: IdentityFile and `IdentitiesOnly yes` in the ssh config."
+        return RemoteError(what, where=alias, remedy=remedy)
+    what = f"no SSH connection to {options.host} port {options.port}: {_reason(error)}"
+    return RemoteError(what, where=alias, remedy=f"`ssh -v {alias}` says more.")
+
+
+def _unreachable(
+    options: SSHClientConnectionOptions, error: Exception, proxy: ProxyCommand | None
+) -> Iterator[tuple[bool, str, str]]:
+    """What may be, the surest first: if it applies, what is wrong, what to do."""
     at = f"{options.host} port {options.port}"
-    if isinstance(error, socket.gaierror | UnicodeError):
-        remedy = "Check the spelling, the ssh config's HostName and this machine's network."
-        return UnreachableError(f"no host named {options.host} can be found", where=alias, remedy=remedy)
-    # With several addresses asyncio joins the errors into one text without an errno.
-    if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
-        remedy = "Is the box running, its SSH server up and the port right?"
-        return UnreachableError(f"the connection to {at} was refused", where=alias, remedy=remedy)
-    if isinstance(error, TimeoutError):
-        remedy = "Is the box running, and does a firewall let you through?"
-        return UnreachableError(
-            f"no answer from {at} within {options.connect_timeout:g} s", where=alias, remedy=remedy
-        )
-    if isinstance(error, asyncssh.ChannelOpenError):
-        remedy = "The jump host could not reach it: check HostName and port as seen from there."
-        reason = f"{at} cannot be reached through the jump host: {visible(error.reason)}"
-        return UnreachableError(reason, where=alias, remedy=remedy)
-    if isinstance(error, OSError | asyncssh.ConnectionLost):
-        return contact_lost(alias, error)
-    remedy = f"`ssh -v {alias}` says more."
-    return RemoteError(f"no SSH connection to {at}: {_reason(error)}", where=alias, remedy=remedy)
+    command = proxy.command if proxy is not None else ""
+    broken = isinstance(error, ConnectionError | asyncssh.ConnectionLost)
+    yield (
+        isinstance(error, TimeoutError),
+        f"no answer from {at} within {options.connect_timeout:g} s",
+        "Is the box running, and does a firewall let you through?",
+    )
+    yield (
+        bool(command) and (broken or isinstance(error, OSError)),
+        f"the ProxyCommand does not reach {at}: {(proxy and proxy.last_words) or _reason(error)}",
+        "Check the ProxyCommand in the ssh config; run by hand it may say more.",
+    )
+    yield (
+        isinstance(error, socket.gaierror | UnicodeError),
+        f"no host named {options.host} can be found",
+        "Check the spelling, the ssh config's HostName and this machine's network.",
+    )
+    yield (
+        # With several addresses asyncio joins the errors into one text without an errno.
+        isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error),
+        f"the connection to {at} was refused",
+        "Is the box running, its SSH server up and the port right?",
+    )
+    yield (
+        isinstance(error, asyncssh.ChannelOpenError),
+        f"{at} cannot be reached through the jump host: {visible(getattr(error, 'reason', ''))}",
+        "The jump host could not reach it: check HostName and port as seen from there.",
+    )
+    yield (
+        broken,
+        f"{at} closed the connection before the login",
+        "Is that an SSH server? It may be starting, have too many logins at once (MaxStartups) or bar this "
+        "machine for a while (fail2ban).",
+    )
+    yield (
+        isinstance(error, OSError),
+        f"{at} cannot be reached: {_reason(error)}",
+        "Check this machine's network and the address in the ssh config.",
+    )
 
 
 def contact_lost(alias: str, error: Exception) -> UnreachableError:
@@ -102,23 +142,3 @@ def contact_lost(alias: str, error: Exception) -> UnreachableError:
 def _reason(error: Exception) -> str:
     text = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
     return visible(text or type(error).__name__)
-
-
-def _identity_files(options: SSHClientConnectionOptions) -> Iterator[Path]:
-    """Private keys that were there to be tried."""
-    configured = options.config.get("IdentityFile")
-    names = configured if isinstance(configured, list) else [f"~/.ssh/{name}" for name in _DEFAULT_KEYS]
-    for name in names:
-        path = Path(str(name)).expanduser()
-        if path.is_file():
-            yield path
-
-
-def _is_encrypted(path: Path) -> bool:
-    try:
-        asyncssh.read_private_key(path)
-    except asyncssh.KeyImportError as error:
-        return "passphrase" in str(error).lower()
-    except (OSError, ValueError):
-        return False
-    return False

@@ -92,6 +92,18 @@ class Sshd:
         """Confirm the host key beforehand."""
         self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {self.host_key}\n")
 
+    def add(self, text: str) -> None:
+        """Put lines after the ssh config's."""
+        with self.config.open("a") as config:
+            config.write(f"\n{text}\n")
+
+    def entry(self, name: str, *lines: str) -> str:
+        """A `Host` block for this server with further lines."""
+        block = CLIENT.replace("Host lab", f"Host {name}")
+        return block.format(port=self.port, folder=self.folder, user=getpass.getuser()) + "".join(
+            f"  {line}\n" for line in lines
+        )
+
     def start(self) -> None:
         """Start the server and wait until it greets."""
         if os.geteuid() == 0:
@@ -147,6 +159,43 @@ class Sshd:
             self.process.terminate()
             self.process.wait(5)
             self.process = None
+
+
+class Agent:
+    """OpenSSH's ssh-agent, private to one test; `socket` is its address."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "agent"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Agent:
+        self.process = subprocess.Popen(
+            ["ssh-agent", "-D", "-a", self.socket], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        limit = time.monotonic() + 5
+        while not self.socket.exists():
+            assert time.monotonic() < limit, "the agent does not start"
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(5)
+
+    def add(self, key: Path, passphrase: str = "") -> None:
+        """Load a key as an operator does with `ssh-add`, giving its passphrase."""
+        ask = key.with_name("ask")
+        ask.write_text(f"#!/bin/sh\necho '{passphrase}'\n")
+        ask.chmod(0o700)
+        env = dict(os.environ, SSH_AUTH_SOCK=str(self.socket), SSH_ASKPASS=str(ask), DISPLAY=":0")
+        subprocess.run(
+            ["ssh-add", "-q", key],
+            env=env | {"SSH_ASKPASS_REQUIRE": "force"},
+            check=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
 
 
 def free_port() -> int:
