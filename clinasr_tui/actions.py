@@ -107,7 +107,7 @@ _MANIFEST = (
     ),
     Action("troubled", "t", "only problems", "Only rows with problems, or all.", "Problems", "manifest"),
     Action("select", "enter", "row", "The whole row; again, or Esc, goes back.", "Rows", "manifest"),
-    Action("back", "escape", "back", "Close what is open, then clear the filter.", "Rows", "manifest"),
+    Action("back", "escape", "back", "Stop work, close what is open, clear the filter.", "Rows", "manifest"),
     Action("cycle(-1)", "left_square_bracket", "cycle before", "The cycle before.", "Cycle", "manifest"),
     Action("cycle(1)", "right_square_bracket", "next cycle", "The next cycle.", "Cycle", "manifest"),
 )
@@ -115,14 +115,21 @@ _MANIFEST = (
 # --- watch ---------------------------------------------------------------------------------------
 _WATCH = (
     Action("alerts", "a", "alerts", "Every alert with what to do, or only the worst.", "Run", "watch"),
-    Action("toggle_follow", "f", "follow", "Follow the end of the log, or stay.", "Log", "watch"),
-    Action("search", "slash", "search", "Look for a text in the log.", "Log", "watch"),
-    Action("find(1)", "n", "next", "The next line with the text.", "Log", "watch", False),
-    Action("find(-1)", "N", "previous", "The line with the text before.", "Log", "watch", False),
-    Action("next_error", "E", "next error", "The next error in the log.", "Log", "watch"),
+    Action("toggle_follow", "space", "follow", "Follow the end of the log, or stay.", "Log", "watch"),
+    Action("search", "slash", "search", "Look for a text or regular expression.", "Log", "watch"),
+    Action("filter", "f", "filter", "Show only lines with a text; ! before it hides them.", "Log", "watch"),
+    Action("find(1)", "n", "next", "The next line found.", "Log", "watch", False),
+    Action("find(-1)", "N", "previous", "The line found before.", "Log", "watch", False),
+    Action("next_error(1)", "x,E", "next error", "The next error in the log.", "Log", "watch"),
+    Action("next_error(-1)", "X", "error before", "The error before.", "Log", "watch", False),
+    Action("enlarge('log')", "z", "large log", "Give the log all the room, or back.", "Log", "watch"),
     Action("level('info')", "i", "info", "Show or hide information lines.", "Log", "watch", False),
     Action("level('warning')", "w", "warnings", "Show or hide warning lines.", "Log", "watch", False),
     Action("level('error')", "e", "errors", "Show or hide error lines.", "Log", "watch", False),
+    Action("select_lines", "v", "select", "Select lines: move to make it longer.", "Log", "watch", False),
+    Action("copy_lines", "y", "copy", "Copy the selected lines, or those in view.", "Log", "watch", False),
+    Action("save_lines", "s", "save", "Save the selected or all shown lines.", "Log", "watch", False),
+    Action("wrap", "W", "wrap", "Break long log lines, or cut them.", "Log", "watch", False),
     Action("side(-1)", "less_than_sign", "left", "Move long log lines to the left.", "Log", "watch", False),
     Action("side(1)", "greater_than_sign", "right", "Move long log lines right.", "Log", "watch", False),
     Action(
@@ -134,15 +141,44 @@ _WATCH = (
         "watch",
     ),
     Action("sample(1)", "full_stop", "sample +", "The next sample prediction.", "Sample", "watch"),
+    Action(
+        "enlarge('chart')",
+        "Z",
+        "large chart",
+        "Give the chart all the room, or back.",
+        "Chart",
+        "watch",
+        False,
+    ),
     Action("log_scale", "l", "log scale", "Logarithmic or linear loss axis.", "Chart", "watch"),
     Action("smooth(-1)", "minus", "rougher", "Smooth the loss curve less.", "Chart", "watch", False),
     Action("smooth(1)", "plus,equals_sign", "smoother", "Smooth the curve more.", "Chart", "watch", False),
+    Action("zoom(1)", "shift+up,asterisk", "zoom in", "Fewer steps, also by the wheel.", "Chart", "watch"),
+    Action("zoom(-1)", "shift+down,underscore", "zoom out", "More steps.", "Chart", "watch", False),
+    Action("pan(-1)", "shift+left", "pan −", "Earlier steps, also by dragging.", "Chart", "watch", False),
+    Action("pan(1)", "shift+right", "pan +", "Later steps; at the end it follows.", "Chart", "watch", False),
+    Action("show_all", "0", "whole run", "All steps again.", "Chart", "watch", False),
+    Action("overlay", "o", "other runs", "Other runs' curves behind this one.", "Chart", "watch"),
     Action("cursor(-1)", "left", "cursor −", "Read out an earlier point.", "Chart", "watch", False),
     Action("cursor(1)", "right", "cursor +", "Read out a later point.", "Chart", "watch", False),
-    Action("back", "escape", "clear", "Leave search and cursor.", "Chart", "watch", False),
+    Action(
+        "back", "escape", "clear", "Leave selection, search, filter, then cursor.", "Chart", "watch", False
+    ),
     Action("run(-1)", "left_square_bracket", "run −", "The run before.", "Run", "watch"),
     Action("run(1)", "right_square_bracket", "run +", "The next run.", "Run", "watch"),
     Action("retry", "r", "retry", "Try the host again now.", "Run", "watch"),
+)
+
+# --- long work -----------------------------------------------------------------------------------
+_LONG_WORK = (
+    *(
+        Action("stop", "escape", "stop", "Stop what is being computed.", "Long work", screen, False)
+        for screen in ("cycles", "gate", "leaderboard", "compare")
+    ),
+    *(
+        Action("start_again", "r", "start again", "Compute what was stopped.", "Long work", screen, False)
+        for screen in ("cycles", "manifest", "gate", "leaderboard", "compare")
+    ),
 )
 
 ACTIONS: tuple[Action, ...] = (
@@ -154,6 +190,7 @@ ACTIONS: tuple[Action, ...] = (
     *_LEADERBOARD,
     *_COMPARE,
     *_DRILL,
+    *_LONG_WORK,
 )
 
 _KEY_NAMES = {
@@ -169,6 +206,8 @@ _KEY_NAMES = {
     "plus": "+",
     "minus": "-",
     "equals_sign": "=",
+    "asterisk": "*",
+    "underscore": "_",
     "less_than_sign": "<",
     "greater_than_sign": ">",
     "space": "Space",
@@ -192,7 +231,9 @@ def key_names(key: str, *, only_first: bool = False) -> str:
     names = []
     for one in key.split(",")[: 1 if only_first else None]:
         name = one.strip()
-        if name.startswith("ctrl+"):
+        if name.startswith("shift+"):
+            names.append("⇧" + _KEY_NAMES.get(name[6:], name[6:]))
+        elif name.startswith("ctrl+"):
             names.append("^" + _KEY_NAMES.get(name[5:], name[5:]))
         else:
             names.append(_KEY_NAMES.get(name, name))

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         HostKeyUnknown,
         RunEnded,
         RunUpdated,
+        WorkChanged,
         WorkspaceChanged,
     )
 
@@ -106,6 +107,10 @@ class ClinasrApp(App[int]):
         self.set_interval(RESCAN_SECONDS, self._rescan)
         self.call_after_refresh(self.set_timer, PAINT_SECONDS, self._painted)
 
+    def on_unmount(self) -> None:
+        """Leave no process at work behind."""
+        self.session.stop_all()
+
     def _painted(self) -> None:
         if not gc.isenabled():
             # What the start has made stays: leaving it out makes every later collection short.
@@ -133,6 +138,10 @@ class ClinasrApp(App[int]):
         self._hand_on(message)
 
     def on_facts_changed(self, message: FactsChanged) -> None:
+        """Hand on."""
+        self._hand_on(message)
+
+    def on_work_changed(self, message: WorkChanged) -> None:
         """Hand on."""
         self._hand_on(message)
 

@@ -31,6 +31,14 @@ class FactsChanged(Message, bubble=False):
 
 
 @dataclass
+class WorkChanged(Message, bubble=False):
+    """Long work has begun or ended; the session's `jobs` are what goes on."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, WorkChanged)
+
+
+@dataclass
 class RunUpdated(Message, bubble=False):
     """A watched run has news; read them from the session's `WatchedRun`."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from clinasr_tui.errors import ClinasrError, InputError
 from clinasr_tui.flywheel import review
+from clinasr_tui.flywheel.progress import Job
 from clinasr_tui.flywheel.workspace import RUN_INFO_FILE
 
 if TYPE_CHECKING:
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.gate import GateResult
     from clinasr_tui.flywheel.leaderboard import Leaderboard
     from clinasr_tui.flywheel.preflight import PreflightReport
+    from clinasr_tui.flywheel.progress import Progress
+    from clinasr_tui.flywheel.review import ScoredCycle
     from clinasr_tui.flywheel.scoring import ScoredSet
     from clinasr_tui.flywheel.workspace import Cycle, Workspace
 
 T = TypeVar("T")
+SCORING, PREFLIGHT = "scoring", "pre-flight"
+AGAIN = "r starts it again"
 Identity = tuple[str, int, int]
 """Path, mtime in ns, size: as long as it is the same, so is what was computed from the file."""
 
@@ -66,18 +71,58 @@ class CycleFigures:
     held_out_interval: tuple[float, float] | None
 
 
+class StoppedError(ClinasrError):
+    """Long work was cancelled. Kept like a result: nothing starts it again but the operator."""
+
+
+class CycleJob(Job):
+    """Long work on one cycle's files: `kind` is `scoring` or `pre-flight`."""
+
+    def __init__(self, kind: str, cycle: Cycle) -> None:
+        super().__init__(f"{kind} of cycle {cycle.number}")
+        self.kind = kind
+        self.cycle = cycle.number
+
+    def is_of(self, cycle: Cycle | None) -> bool:
+        """True for work on this cycle."""
+        return cycle is not None and self.cycle == cycle.number
+
+
 class Results:
     """What is computed from the workspace's files. Every method may raise ClinasrError, told in one line."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self._results: dict[tuple[object, ...], asyncio.Task[Any]] = {}
+        self._jobs: dict[tuple[object, ...], CycleJob] = {}
+
+    @property
+    def jobs(self) -> tuple[CycleJob, ...]:
+        """The long work that goes on now, oldest first."""
+        return tuple(self._jobs.values())
+
+    def work_changed(self) -> None:
+        """Called when long work has begun or ended."""
+
+    def stop_all(self) -> None:
+        """End all long work; whoever waits for it gets `StoppedError`."""
+        for job in self._jobs.values():
+            job.cancel()
+
+    def forget_stopped(self) -> bool:
+        """Let go of everything that was stopped, so that asking starts it again; False if nothing was."""
+        stopped = [key for key, task in self._results.items() if _was_stopped(task)]
+        for key in stopped:
+            del self._results[key]
+        return bool(stopped)
 
     def forget_old(self, current: frozenset[Identity]) -> None:
-        """Let go of results whose files have changed."""
-        self._results = {
-            key: task for key, task in self._results.items() if current.issuperset(_identities_in(key))
-        }
+        """Let go of results whose files have changed, and of work on them."""
+        old = [key for key in self._results if not current.issuperset(_identities_in(key))]
+        for key in old:
+            del self._results[key]
+            if key in self._jobs:
+                self._jobs[key].cancel()
 
     async def _once(self, key: tuple[object, ...], work: Callable[[], Awaitable[T]]) -> T:
         """The result of `work`, computed once per key; an operator's error is kept like a result."""
@@ -88,10 +133,36 @@ class Results:
             task.add_done_callback(_retrieve)
         return await asyncio.shield(task)
 
+    async def _long(
+        self, kind: str, cycle: Cycle, key: tuple[object, ...], work: Callable[[Cycle, Progress], T]
+    ) -> T:
+        """The result of `work`, which runs in a thread, says how far it is and may be stopped."""
+
+        async def run() -> T:
+            job = self._jobs[key] = CycleJob(kind, cycle)
+            self.work_changed()
+            try:
+                return await asyncio.to_thread(work, cycle, job.progress)
+            except InterruptedError:
+                raise StoppedError(f"{job.what} was stopped at {job.fraction:.0%}", remedy=AGAIN) from None
+            finally:
+                job.cancel()  # the thread may still be at work if nobody waits any more
+                del self._jobs[key]
+                self.work_changed()
+
+        return await self._once(key, run)
+
+    async def _scored(self, cycle: Cycle) -> ScoredCycle:
+        key = ("scored", cycle.folder, identity(cycle.hypotheses), identity(cycle.manifest))
+        return await self._long(SCORING, cycle, key, review.scored_cycle)
+
     async def scored(self, cycle: Cycle) -> ScoredSet:
         """The cycle's scored rows. Raises InputError without transcripts."""
-        key = ("scored", cycle.folder, identity(cycle.hypotheses), identity(cycle.manifest))
-        return await self._once(key, lambda: asyncio.to_thread(review.scored_cycle, cycle))
+        return (await self._scored(cycle)).rows
+
+    async def warnings(self, cycle: Cycle) -> tuple[str, ...]:
+        """What does not fit between the cycle's transcripts and its manifest, counted."""
+        return (await self._scored(cycle)).warnings if cycle.hypotheses else ()
 
     async def board(self, cycle: Cycle) -> Leaderboard:
         """The cycle's leaderboard, from its rows or, if only that is left, from its Markdown."""
@@ -110,7 +181,7 @@ class Results:
     async def preflight(self, cycle: Cycle) -> PreflightReport:
         """Pre-flight of the cycle's manifest. Raises InputError without one."""
         key = ("preflight", cycle.folder, identity(cycle.manifest))
-        return await self._once(key, lambda: asyncio.to_thread(_check, cycle))
+        return await self._long(PREFLIGHT, cycle, key, _check)
 
     async def gate(self, cycle: Cycle) -> GateResult:
         """The gate of a cycle with the workspace's settings."""
@@ -118,9 +189,8 @@ class Results:
 
         async def work() -> GateResult:
             board = await self.board(cycle)
-            scored = await self.scored(cycle) if cycle.hypotheses else None
             errors = (await self.preflight(cycle)).errors if cycle.manifest else None
-            return await asyncio.to_thread(review.gate_of, cycle, board, errors, settings, scored=scored)
+            return await asyncio.to_thread(review.gate_of, cycle, board, errors, settings)
 
         return await self._once(("gate", *self._sources(cycle), settings), work)
 
@@ -145,6 +215,8 @@ class Results:
             if cycle.number <= newest.number and (cycle.hypotheses or cycle.leaderboard):
                 try:
                     found.append((cycle, await self.rows_or_board(cycle)))
+                except StoppedError:
+                    raise
                 except ClinasrError:
                     break
         return found
@@ -160,10 +232,6 @@ class Results:
 
         return await self._once(("figures", *self._sources(cycle), self._splits()), work)
 
-    async def interval(self, cycle: Cycle) -> tuple[float, float] | None:
-        """95 % interval of the cycle's KER, None where it cannot be told."""
-        return (await self.figures(cycle)).interval
-
     def _sources(self, cycle: Cycle) -> tuple[object, ...]:
         return (cycle.folder, *(identity(path) for path in _files(cycle)))
 
@@ -178,6 +246,10 @@ def _identities_in(key: tuple[object, ...]) -> Iterator[Identity]:
                 yield cast("Identity", part)
             else:
                 yield from _identities_in(part)
+
+
+def _was_stopped(task: asyncio.Task[Any]) -> bool:
+    return task.done() and not task.cancelled() and isinstance(task.exception(), StoppedError)
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
@@ -210,12 +282,12 @@ def _build_board(scored: ScoredSet) -> Leaderboard:
     return build_leaderboard(scored)
 
 
-def _check(cycle: Cycle) -> PreflightReport:
+def _check(cycle: Cycle, progress: Progress) -> PreflightReport:
     from clinasr_tui.flywheel.preflight import check_manifest
 
     if cycle.manifest is None:
         raise InputError("no manifest.jsonl", where=cycle.folder.name, remedy="Build it first (stage build)")
-    return check_manifest(cycle.manifest)
+    return check_manifest(cycle.manifest, progress=progress)
 
 
 def _compare(
@@ -240,14 +312,13 @@ def _compare(
 
 
 def _figures(board: Leaderboard, scored: ScoredSet | None, workspace: Workspace, number: int) -> CycleFigures:
-    every = review.ker_figures(scored, None) if scored else None
     keys = workspace.held_out(number)
     held = review.ker_figures(scored, keys) if scored and keys else None
     return CycleFigures(
         rows=board.rows,
         ker=board.metrics["ker"],
         ker_rows=board.ker_rows,
-        interval=every.interval if every else None,
+        interval=board.ker_interval,
         held_out_ker=held.ker if held else None,
         held_out_rows=held.n if held else 0,
         held_out_interval=held.interval if held else None,

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.stepper import Facts, current_round
 from clinasr_tui.flywheel.workspace import RunRef, Workspace, open_workspace
-from clinasr_tui.messages import FactsChanged, Problem, WorkspaceChanged
-from clinasr_tui.results import CycleFigures, Identity, Results, identities, identity
+from clinasr_tui.messages import FactsChanged, Problem, WorkChanged, WorkspaceChanged
+from clinasr_tui.results import (
+    AGAIN,
+    PREFLIGHT,
+    SCORING,
+    CycleFigures,
+    CycleJob,
+    Identity,
+    Results,
+    StoppedError,
+    identities,
+    identity,
+)
 from clinasr_tui.watched_run import WatchedRun, follow
 
 if TYPE_CHECKING:
@@ -23,7 +35,17 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.comparison import Comparison
     from clinasr_tui.flywheel.gate import GateResult
 
-__all__ = ["CycleFigures", "Identity", "Session", "identity"]
+__all__ = [
+    "AGAIN",
+    "PREFLIGHT",
+    "SCORING",
+    "CycleFigures",
+    "CycleJob",
+    "Identity",
+    "Session",
+    "StoppedError",
+    "identity",
+]
 
 T = TypeVar("T")
 
@@ -63,8 +85,23 @@ class Session(Results):
             self.forget_old(seen)
             self.post(WorkspaceChanged())
 
+    def work_changed(self) -> None:
+        """Tell the screens."""
+        self.post(WorkChanged())
+
+    def start_again(self) -> bool:
+        """Start again what was stopped; False if nothing was."""
+        stopped = self.forget_stopped()
+        if stopped:
+            self.post(WorkspaceChanged())
+        return stopped
+
     async def review(self) -> None:
         """Compute what the stepper needs, oldest question first; each answer is posted as it comes."""
+        with suppress(StoppedError):  # what comes after it would only start more
+            await self._review()
+
+    async def _review(self) -> None:
         turn = current_round(self.workspace)
         base, reeval = turn.base, turn.reeval
         if base is None:
@@ -80,6 +117,8 @@ class Session(Results):
     async def _fact(self, work: Awaitable[T], as_facts: Callable[[T], dict[str, Any]]) -> None:
         try:
             found = as_facts(await work)
+        except StoppedError:
+            raise
         except ClinasrError:
             return  # the screen that owns the question shows the error
         self.set_facts(**found)

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     overrides = {"priority": args.priority, "base": args.base}
     settings = replace(settings, **{key: value for key, value in overrides.items() if value})
     source = load_cycle(cycle)
-    result = gate_of(cycle, source.board, errors, settings, first_eval=args.first, scored=source.scored)
+    result = gate_of(cycle, source.board, errors, settings, first_eval=args.first)
     if args.json:
         print_json("gate", _document(result))
     else:

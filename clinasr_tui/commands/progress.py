@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from clinasr_tui.flywheel.progress import left_text
+
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.progress import Progress
 
@@ -41,7 +43,8 @@ class _Line:
         now = monotonic()
         if now - self._begun >= _SILENT_SECONDS and now - self._shown >= _SECONDS_PER_LINE:
             self._shown = now
-            self._write(f"{self._work} {fraction:4.0%}{_left(now - self._begun, fraction)}")
+            left = left_text(now - self._begun, fraction)
+            self._write(f"{self._work} {fraction:4.0%}{f', {left} left' if left else ''}")
         return True
 
     def erase(self) -> None:
@@ -59,12 +62,3 @@ class _Line:
         sys.stderr.write(padded)
         sys.stderr.flush()
         self._length = len(text)
-
-
-def _left(seconds: float, fraction: float) -> str:
-    """The time that is left if the rest goes as the beginning went."""
-    if fraction <= 0:
-        return ""
-    left = round(seconds * (1 - fraction) / fraction)
-    hours = f"{left // 3600}:" if left >= 3600 else ""
-    return f", {hours}{left // 60 % 60:02}:{left % 60:02} left"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from clinasr_tui.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from clinasr_tui.flywheel.comparison import Comparison
@@ -34,15 +34,38 @@ def scored_file(
     return score_file(path, manifest, progress=progress, warn=warn)
 
 
-def scored_cycle(cycle: Cycle, progress: Progress | None = None) -> ScoredSet:
-    """A cycle's scored rows. Raises InputError without transcripts, InterruptedError if cancelled."""
+class ScoredCycle(NamedTuple):
+    """A cycle's scored rows, and what does not fit between its transcripts and its manifest, counted."""
+
+    rows: ScoredSet
+    warnings: tuple[str, ...]
+
+
+def scored_cycle(cycle: Cycle, progress: Progress | None = None) -> ScoredCycle:
+    """A cycle's scored rows. Raises InputError without transcripts, InterruptedError if cancelled.
+
+    A manifest that cannot be read is a warning where the transcripts lack nothing it could fill.
+    """
+    from clinasr_tui.flywheel.manifest_fill import lacking
+
     if cycle.hypotheses is None:
         raise InputError(
             "no transcripts (per_sample.json, offline_hyps.jsonl)",
             where=cycle.folder.name,
             remedy="Transcribe the manifest first (the eval stage); the cycle then appears here by itself",
         )
-    return scored_file(cycle.hypotheses, cycle.manifest, progress=progress)
+    warnings: list[str] = []
+    try:
+        rows = scored_file(cycle.hypotheses, cycle.manifest, warnings.append, progress)
+    except InputError as error:
+        if cycle.manifest is None or not (error.where or "").startswith(str(cycle.manifest)):
+            raise
+        rows = scored_file(cycle.hypotheses, None, progress=progress)
+        if lacking(rows.hypotheses):
+            raise
+        broken = InputError(f"the rows are not compared with the manifest ({error.what})", where=error.where)
+        warnings = [str(broken)]
+    return ScoredCycle(rows, tuple(warnings))
 
 
 def gate_of(
@@ -52,12 +75,8 @@ def gate_of(
     settings: Settings,
     *,
     first_eval: bool | None = None,
-    scored: ScoredSet | None = None,
 ) -> GateResult:
-    """The gate of a cycle with the workspace's settings; unless told, cycle 1 counts as the first eval.
-
-    `scored` (the rows behind the board) gives the intervals of the priority categories.
-    """
+    """The gate of a cycle with the workspace's settings; unless told, cycle 1 counts as the first eval."""
     from clinasr_tui.flywheel.bases import DEFAULT_BASE, another_base, base_standing
     from clinasr_tui.flywheel.gate import evaluate_gate
 
@@ -69,20 +88,9 @@ def gate_of(
         priority=settings.priority,
         first_eval=cycle.number <= 1 if first_eval is None else first_eval,
         thresholds=settings.gate,
-        intervals=category_intervals(scored, settings.priority) if scored else None,
+        intervals=board.intervals.get("entity_category", {}),
         scored_model=cycle.model if another_base(cycle.model, base.name) else "",
     )
-
-
-def category_intervals(scored: ScoredSet, categories: Sequence[str]) -> dict[str, tuple[float, float] | None]:
-    """95 % interval of the KER of each category's rows (bootstrap over terms)."""
-    from clinasr_tui.flywheel.stats import ker_interval
-
-    column = scored.hypotheses.entity_category
-    return {
-        name: ker_interval(scored, [index for index, value in enumerate(column) if value == name])
-        for name in categories
-    }
 
 
 def comparison_of(
@@ -172,16 +180,14 @@ class KerFigures(NamedTuple):
     interval: tuple[float, float] | None
 
 
-def ker_figures(scored: ScoredSet, keys: Collection[tuple[str, str]] | None) -> KerFigures:
-    """KER of all rows, or of those whose (audio_filepath, term) is in `keys`."""
+def ker_figures(scored: ScoredSet, keys: Collection[tuple[str, str]]) -> KerFigures:
+    """KER of the rows whose (audio_filepath, term) is in `keys`."""
     from clinasr_tui.flywheel.scoring import NO_KER
     from clinasr_tui.flywheel.stats import ker_interval
 
     hypotheses, ker = scored.hypotheses, scored.scores.ker
     rows = zip(hypotheses.audio_filepath, hypotheses.term, strict=True)
-    chosen = [
-        index for index, key in enumerate(rows) if ker[index] != NO_KER and (keys is None or key in keys)
-    ]
+    chosen = [index for index, key in enumerate(rows) if ker[index] != NO_KER and key in keys]
     if not chosen:
         return KerFigures(None, 0, None)
     mean = sum(ker[index] for index in chosen) / len(chosen)

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
 from textual.containers import Vertical
 from textual.screen import Screen
 
 from clinasr_tui.actions import bindings_for
 from clinasr_tui.errors import ClinasrError
+from clinasr_tui.flywheel.progress import Job
 from clinasr_tui.style_files import style_path
 from clinasr_tui.widgets.key_line import app_keys, screen_keys
 from clinasr_tui.widgets.problem_line import ProblemLine
 from clinasr_tui.widgets.title_line import TitleLine
+from clinasr_tui.widgets.work_line import WorkLine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from textual import events
     from textual.app import ComposeResult
     from textual.binding import BindingType
+    from textual.timer import Timer
 
-    from clinasr_tui.messages import FactsChanged, RunEnded, RunUpdated, WorkspaceChanged
-    from clinasr_tui.session import Session
+    from clinasr_tui.flywheel.progress import Progress
+    from clinasr_tui.messages import FactsChanged, RunEnded, RunUpdated, WorkChanged, WorkspaceChanged
+    from clinasr_tui.session import CycleJob, Session
+
+T = TypeVar("T")
+_PULSE_SECONDS = 0.1
 
 
 class HasSession(Protocol):
@@ -42,6 +50,10 @@ class CockpitScreen(Screen[None]):
     SCREEN_ID: ClassVar[str] = ""
     TITLE_TEXT: ClassVar[str] = ""
 
+    _work_pulse: Timer | None = None
+    _job: Job | None = None
+    """What runs in a thread for this screen alone."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "BINDINGS" not in cls.__dict__:
             bindings: list[BindingType] = list(bindings_for(cls.SCREEN_ID))
@@ -56,11 +68,13 @@ class CockpitScreen(Screen[None]):
         return cast("HasSession", self.app).session
 
     def compose(self) -> ComposeResult:
-        """Title line, the subclass's body, a line for problems, two lines of keys."""
+        """Title line, the subclass's body, lines for long work and for problems, two lines of keys."""
         yield TitleLine(self.session.workspace.name, self.title_text())
         with Vertical(id="body"):
             yield from self.compose_body()
-        yield ProblemLine()
+        yield WorkLine()
+        yield ProblemLine(id="problem")
+        yield ProblemLine(warning=True, id="warnings")
         yield screen_keys(self.SCREEN_ID)
         yield app_keys(self.home_id())
 
@@ -94,15 +108,79 @@ class CockpitScreen(Screen[None]):
 
     def show_problem(self, error: ClinasrError | str | None) -> None:
         """Show an error as one line with its remedy above the keys; None takes it away."""
-        self.query_one(ProblemLine).show("" if error is None else str(error))
+        self.query_one("#problem", ProblemLine).show("" if error is None else str(error))
+
+    def show_warnings(self, warnings: Sequence[str]) -> None:
+        """Show the first of some warnings and how many more there are; none takes the line away."""
+        self.query_one("#warnings", ProblemLine).show(first_and_count(warnings))
 
     def retitle(self, text: str) -> None:
         """Change the screen's part of the title line."""
         self.query_one(TitleLine).rename(text)
 
+    # --- long work -----------------------------------------------------------------------------
+
+    def waits_for(self, job: CycleJob) -> bool:
+        """True for work whose result this screen shows: its progress is shown and Esc stops it."""
+        return False
+
+    def awaited(self) -> list[Job]:
+        """The work that goes on and that this screen waits for, its own first."""
+        mine = [] if self._job is None else [self._job]
+        return [*mine, *(job for job in self.session.jobs if self.waits_for(job))]
+
+    async def in_thread(self, what: str, work: Callable[[Progress], T]) -> T:
+        """Run `work(progress)` in a thread as this screen's own long work; newer work cancels it."""
+        self.drop_work()
+        mine = self._job = Job(what)
+        self._follow_work()
+        try:
+            return await asyncio.to_thread(work, mine.progress)
+        finally:
+            mine.cancel()
+            if mine is self._job:
+                self.drop_work()
+                self.show_work()
+
+    def drop_work(self) -> None:
+        """Cancel the screen's own work, if there is any."""
+        if self._job is not None:
+            self._job.cancel()
+            self._job = None
+
+    def show_work(self) -> None:
+        """Show how far the work is; called ten times a second while there is any, and once after."""
+        if not self.is_running:
+            return
+        jobs = self.awaited()
+        self.query_one(WorkLine).show(jobs)
+        if not jobs and self._work_pulse is not None:
+            self._work_pulse.stop()
+            self._work_pulse = None
+
+    def on_work_changed(self, message: WorkChanged) -> None:
+        """Look at work ten times a second while there is any."""
+        self._follow_work()
+
+    def _follow_work(self) -> None:
+        if self._work_pulse is None and self.awaited():
+            self._work_pulse = self.set_interval(_PULSE_SECONDS, self.show_work)
+        self.show_work()
+
+    def action_stop(self) -> None:
+        """Stop the work this screen waits for."""
+        for job in self.awaited():
+            job.cancel()
+        self.show_work()
+
+    def action_start_again(self) -> None:
+        """Start stopped work again."""
+        self.session.start_again()
+
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         """Come up with the newest state."""
         self.refresh_view()
+        self._follow_work()
 
     def on_workspace_changed(self, message: WorkspaceChanged) -> None:
         """Files changed."""
@@ -116,3 +194,9 @@ class CockpitScreen(Screen[None]):
 
     def on_run_ended(self, message: RunEnded) -> None:
         """A watched run ended."""
+
+
+def first_and_count(lines: Sequence[str]) -> str:
+    """The first of some lines, and how many more there are."""
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    return f"{lines[0]}{more}" if lines else ""

@@ -13,6 +13,7 @@ from clinasr_tui.errors import ClinasrError
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.screens.choice import neighbour, scored_cycles
 from clinasr_tui.screens.drill import Drill, TermsScreen
+from clinasr_tui.session import SCORING
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.big_text import big_text
 from clinasr_tui.widgets.columns import Column, cells
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from clinasr_tui.flywheel.comparison import Comparison, Difference, RowPair, Slice
     from clinasr_tui.flywheel.workspace import Cycle
+    from clinasr_tui.session import CycleJob
 
 _VERDICT_STYLES = {
     "keep": "bold $good",
@@ -131,17 +133,24 @@ class CompareScreen(CockpitScreen):
             self._a, self._b = (other.number, b.number) if left else (a.number, other.number)
             self.refresh_view()
 
+    def waits_for(self, job: CycleJob) -> bool:
+        """The scoring of either side, and of the cycles before, which tell when to stop tuning."""
+        return job.kind == SCORING
+
     async def _load(self, a: Cycle, b: Cycle) -> None:
         self.show_problem(None)
+        self.show_warnings(())
         try:
             self._result = await self.session.comparison(a, b)
+            found = [(cycle.number, await self.session.warnings(cycle)) for cycle in (a, b)]
+            self.show_warnings([f"cycle {number}: {line}" for number, lines in found for line in lines])
             if self._slice() is None:
                 self._part = "all"
         except ClinasrError:
             self._result = None
-            raise
-        finally:
             self._draw()
+            raise
+        self._draw()
 
     # --- rows and drill ------------------------------------------------------------------------
 

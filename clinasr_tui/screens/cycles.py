@@ -14,6 +14,7 @@ from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.stepper import Step, current_round, next_step, steps
 from clinasr_tui.flywheel.workspace import REEVAL_FILE, Cycle
 from clinasr_tui.screens.base import CockpitScreen
+from clinasr_tui.session import StoppedError
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.columns import Column, ColumnHead, cells
 from clinasr_tui.widgets.figures import (
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from clinasr_tui.flywheel.comparison import Comparison
     from clinasr_tui.messages import FactsChanged, RunEnded, RunUpdated
-    from clinasr_tui.session import CycleFigures
+    from clinasr_tui.session import CycleFigures, CycleJob
 
 _WIDE = 100
 """From this width on, the change carries its interval."""
@@ -56,7 +57,7 @@ class _Row:
     figures: CycleFigures | None = None
     change: Comparison | None = None
     """Against the cycle before."""
-    error: str = ""
+    error: ClinasrError | None = None
 
 
 class CyclesScreen(CockpitScreen):
@@ -115,9 +116,9 @@ class CyclesScreen(CockpitScreen):
     # --- results -------------------------------------------------------------------------------
 
     async def _figures(self) -> None:
-        warnings = self.session.workspace.warnings
-        more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
-        self.show_problem(warnings[0] + more if warnings else None)
+        warnings = list(self.session.workspace.warnings)
+        self.show_problem(None)
+        self.show_warnings(warnings)
         before: Cycle | None = None
         for row in list(self._rows.values()):
             cycle = row.cycle
@@ -129,12 +130,21 @@ class CyclesScreen(CockpitScreen):
                 if before is not None:
                     row.change = await self.session.comparison(before, cycle)
                     self._draw()
-                row.error = ""
+                row.error = None
+                found = await self.session.warnings(cycle)
+                warnings += [f"cycle {cycle.number}: {line}" for line in found]
+                self.show_warnings(warnings)
             except ClinasrError as error:
-                row.error = str(error)
+                row.error = error
                 self.show_problem(error)
                 self._draw()
+                if isinstance(error, StoppedError):
+                    return  # the next cycle would only start more
             before = cycle
+
+    def waits_for(self, job: CycleJob) -> bool:
+        """Everything: figures and steps are made of it."""
+        return True
 
     # --- drawing -------------------------------------------------------------------------------
 
@@ -169,6 +179,8 @@ class CyclesScreen(CockpitScreen):
 
     def _state(self, row: _Row) -> Content:
         cycle, turn = row.cycle, current_round(self.session.workspace)
+        if isinstance(row.error, StoppedError):
+            return Content.styled("■ stopped", "$accent")
         if row.error:
             return Content.styled("✖ unreadable", "$bad")
         if self.session.facts.run_outcome == "running" and cycle == turn.base:

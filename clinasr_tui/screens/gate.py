@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from clinasr_tui.flywheel.gate import Criterion, GateResult
     from clinasr_tui.flywheel.workspace import Cycle
+    from clinasr_tui.session import CycleJob
 
 _ROUTES = {
     "finetune": "Fine-tune this base on this manifest.",
@@ -83,18 +84,24 @@ class GateScreen(CockpitScreen):
         if move(self.session, self._cycle(), step):
             self.refresh_view()
 
+    def waits_for(self, job: CycleJob) -> bool:
+        """Scoring and pre-flight of the cycle in view."""
+        return job.is_of(self._cycle())
+
     def _cycle(self) -> Cycle | None:
         return in_view(self.session, scored_cycles(self.session.workspace), newest=False)
 
     async def _load(self, cycle: Cycle) -> None:
         self.show_problem(None)
+        self.show_warnings(())
         try:
             self._result = await self.session.gate(cycle)
+            self.show_warnings(await self.session.warnings(cycle))
         except ClinasrError:
             self._result = None
-            raise
-        finally:
             self._draw()
+            raise
+        self._draw()
 
     def _draw(self) -> None:
         if not self.is_mounted:

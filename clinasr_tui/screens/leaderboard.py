@@ -15,6 +15,7 @@ from clinasr_tui.flywheel.vocabulary import SECTION_FIELDS
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.screens.choice import in_view, move, scored_cycles
 from clinasr_tui.screens.drill import Drill, RowsScreen, TermsScreen
+from clinasr_tui.session import SCORING
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.figures import Line, heading, interval_text, note, score_text
 from clinasr_tui.widgets.ker_bars import ker_line, label_width
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from clinasr_tui.flywheel.leaderboard import Leaderboard
     from clinasr_tui.flywheel.workspace import Cycle
+    from clinasr_tui.session import CycleJob
 
 SECTION_TITLES = {
     "entity_category": "KER by entity_category",
@@ -42,7 +44,6 @@ class LeaderboardScreen(CockpitScreen):
     def __init__(self) -> None:
         super().__init__()
         self._board: Leaderboard | None = None
-        self._interval: tuple[float, float] | None = None
 
     def compose_body(self) -> ComposeResult:
         """Headline above, groups on the left, terms on the right."""
@@ -84,6 +85,10 @@ class LeaderboardScreen(CockpitScreen):
         if move(self.session, self._cycle(), step):
             self.refresh_view()
 
+    def waits_for(self, job: CycleJob) -> bool:
+        """The scoring of the cycle in view."""
+        return job.kind == SCORING and job.is_of(self._cycle())
+
     def action_select(self) -> None:
         """From a group to its terms, from a term to its rows."""
         cycle = self._cycle()
@@ -104,14 +109,15 @@ class LeaderboardScreen(CockpitScreen):
 
     async def _load(self, cycle: Cycle) -> None:
         self.show_problem(None)
+        self.show_warnings(())
         try:
             self._board = await self.session.board(cycle)
-            self._interval = await self.session.interval(cycle)
+            self.show_warnings(await self.session.warnings(cycle))
         except ClinasrError:
             self._board = None
-            raise
-        finally:
             self._draw()
+            raise
+        self._draw()
 
     async def _open(self, cycle: Cycle, key: str, *, term: bool) -> None:
         scored = await self.session.scored(cycle)
@@ -135,14 +141,14 @@ class LeaderboardScreen(CockpitScreen):
             from clinasr_tui.flywheel.leaderboard import ipa_source_gap
 
             gap = ipa_source_gap(board)
-        headline = _headline(board, self._interval, self.size.width - 4) if board else Content("")
+        headline = _headline(board, self.size.width - 4) if board else Content("")
         self.query_one("#headline", Static).update(headline)
         self.query_one("#groups", LineList).show(_groups(board) if board else [])
         self.query_one("#terms", LineList).show(_terms(board) if board else [])
         self.query_one("#gap", Static).update(Content.assemble(("ipa_source  ", "bold"), gap) if gap else "")
 
 
-def _headline(board: Leaderboard, interval: tuple[float, float] | None, width: int) -> Content:
+def _headline(board: Leaderboard, width: int) -> Content:
     """Means of the rows' scores first; pooled WER and CER second and labelled."""
     parts = []
     for name, star, rows in (
@@ -161,7 +167,7 @@ def _headline(board: Leaderboard, interval: tuple[float, float] | None, width: i
         )
     first = Content("   ").join(parts)
     without = board.rows - board.ker_rows
-    second = [f"KER 95 % {interval_text(interval)}"] if interval else []
+    second = [f"KER 95 % {interval_text(board.ker_interval)}"] if board.ker_interval else []
     second.append(
         f"corpus-level WER {score_text(board.corpus.get('wer'))}, CER {score_text(board.corpus.get('cer'))}"
     )

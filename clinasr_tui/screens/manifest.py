@@ -25,12 +25,10 @@ from clinasr_tui.screens.manifest_rows import (
     pick,
     problems_by_line,
     row_facts,
-    summary_hours,
-    summary_problems,
-    summary_rows,
+    summary,
     toggle_clause,
 )
-from clinasr_tui.session import identity
+from clinasr_tui.session import AGAIN, PREFLIGHT, StoppedError, identity
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.facet_lines import facet_lines
 from clinasr_tui.widgets.histogram import Bins, Histogram
@@ -43,7 +41,6 @@ from clinasr_tui.widgets.run_status import StatusLine
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from textual import events
     from textual.app import ComposeResult
@@ -54,7 +51,7 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.preflight import PreflightReport
     from clinasr_tui.flywheel.workspace import Cycle
     from clinasr_tui.screens.manifest_rows import Problems
-    from clinasr_tui.session import Identity
+    from clinasr_tui.session import CycleJob, Identity
 
 T = TypeVar("T")
 _WIDE, _HIGH = 110, 36
@@ -79,15 +76,12 @@ class ManifestScreen(CockpitScreen):
         self._rows: ManifestRows | None = None
         self._report: PreflightReport | None = None
         self._problems: Problems = {}
+        self._stopped = False
+        """True if indexing or pre-flight was stopped before it was done."""
         self._choice = Choice()
         self._before_typing = Choice()
         self._survey: Survey | None = None
-        self._request = 0
-        self._busy = ""
-        self._fraction = 0.0
-        self._pulse: Timer | None = None
         self._typing: Timer | None = None
-        self._reading: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
         """Summary and filter; facets and durations beside the rows; the row under the cursor below."""
@@ -105,13 +99,9 @@ class ManifestScreen(CockpitScreen):
                 yield RowTable(columns("line", descending=False), id="rows", classes="panel")
                 yield RowDetail(id="detail", classes="panel -short")
 
-    def on_mount(self) -> None:
-        """Progress of work in threads is looked at ten times a second, while there is any."""
-        self._pulse = self.set_interval(_PULSE_SECONDS, self._on_pulse, pause=True)
-
     def on_unmount(self) -> None:
         """Release the file."""
-        self._request += 1
+        self.drop_work()
         if self._table is not None:
             self._table.close()
 
@@ -134,6 +124,9 @@ class ManifestScreen(CockpitScreen):
         if seen != self._opened:
             self._opened = seen
             self.load(partial(self._open, cycle))
+        elif self._stopped:
+            whole = self._table is not None and self._table.complete
+            self.load(partial(self._check if whole else self._open, cycle))
 
     def _cycle(self) -> Cycle | None:
         return in_view(self.session, self._cycles(), newest=True)
@@ -144,8 +137,8 @@ class ManifestScreen(CockpitScreen):
     async def _open(self, cycle: Cycle) -> None:
         """First rows at once, then the whole index, pre-flight, and what the filter asks for."""
         assert cycle.manifest is not None
-        self._stop()
-        self._report, self._problems, self._survey = None, {}, None
+        self.drop_work()
+        self._report, self._problems, self._survey, self._stopped = None, {}, None, False
         self.show_problem(None)
         if self._table is not None:
             self._table.close()
@@ -153,43 +146,39 @@ class ManifestScreen(CockpitScreen):
         self.query_one(RowTable).border_title = Content(f"{cycle.folder.name}/{cycle.manifest.name}")
         await asyncio.to_thread(table.extend, _FIRST_SLICE)
         self._show_rows(None)
-        await self._in_thread("indexing", table.build)
+        await self.in_thread("indexing", table.build)
+        if not table.complete:
+            self._stopped = True
+            raise StoppedError("indexing was stopped", remedy=AGAIN)
         self._apply()
-        self._report = await self.session.preflight(cycle)
-        self._problems = problems_by_line(self._report)
+        await self._check(cycle)
+
+    async def _check(self, cycle: Cycle) -> None:
+        """What pre-flight says, once it does."""
+        self._stopped = False
+        self.show_problem(None)
+        self._summarise()
+        try:
+            report = await self.session.preflight(cycle)
+        except StoppedError:
+            self._stopped = True
+            self._summarise()
+            raise
+        self._problems = await asyncio.to_thread(problems_by_line, report)
+        self._report = report
         self._apply()
+
+    def waits_for(self, job: CycleJob) -> bool:
+        """The pre-flight of the manifest that is open."""
+        return job.kind == PREFLIGHT and job.is_of(self._cycle())
 
     # --- work in threads -----------------------------------------------------------------------
 
-    async def _in_thread(self, what: str, work: Callable[[Callable[[float], bool]], T]) -> T:
-        """Run `work(progress)` in a thread and show how far it is; newer work cancels it."""
-        self._request += 1
-        mine, self._busy, self._fraction = self._request, what, 0.0
-        if self._pulse is not None:
-            self._pulse.resume()
-
-        def progress(fraction: float) -> bool:
-            self._fraction = fraction
-            return mine == self._request
-
-        try:
-            return await asyncio.to_thread(work, progress)
-        finally:
-            if mine == self._request:
-                self._stop()
-
-    def _stop(self) -> None:
-        """Cancel what runs in a thread, if anything does."""
-        self._request += 1
-        self._busy = ""
-        if self._pulse is not None:
-            self._pulse.pause()
-        self._on_pulse()
-
-    def _on_pulse(self) -> None:
+    def show_work(self) -> None:
         """Show how far the work is, and the rows indexed meanwhile."""
-        self.query_one(RowTable).grow()
-        self._summarise()
+        super().show_work()
+        if self.is_running:
+            self.query_one(RowTable).grow()
 
     def _apply(self) -> None:
         """Show what filter, problems and order ask for, then count it."""
@@ -201,9 +190,9 @@ class ManifestScreen(CockpitScreen):
     async def _choose(self, table: ManifestTable, choice: Choice) -> None:
         what = "filtering" if choice.sort == "line" else "sorting"
         try:
-            chosen = await self._in_thread(what, partial(pick, table, choice, self._problems))
+            chosen = await self.in_thread(what, partial(pick, table, choice, self._problems))
             self._show_rows(chosen)
-            survey, bins = await self._in_thread("counting", partial(count, table, chosen))
+            survey, bins = await self.in_thread("counting", partial(count, table, chosen))
         except InterruptedError:
             return  # newer work has begun, or the operator cancelled
         self._survey = survey
@@ -237,15 +226,8 @@ class ManifestScreen(CockpitScreen):
         """Rows, hours, pre-flight, filter and order on one line; progress while there is work."""
         if self._table is None or self._rows is None:
             return
-        parts = [summary_rows(self._rows)]
-        if self._busy:
-            parts.insert(0, Content.styled(f"{self._busy} {self._fraction:.0%} (Esc: stop)", "$primary"))
-        if self._choice.text.strip():
-            parts.append(Content.styled(f"filter: {visible(self._choice.text.strip())}", "bold $accent"))
-        if self._choice.troubled:
-            parts.append(Content.styled("only rows with problems", "bold $accent"))
-        parts += [summary_problems(self._report), summary_hours(self._survey)]
-        line = Content.styled(" · ", "$quiet").join(part for part in parts if part)
+        said = (self._report, self._stopped)
+        line = summary(self._rows, self._choice, said, self._survey)
         self.query_one("#summary", StatusLine).show(line)
 
     def on_row_table_highlighted(self, event: RowTable.Highlighted) -> None:
@@ -255,24 +237,21 @@ class ManifestScreen(CockpitScreen):
             return
         row = rows.table.row(rows.line_index(event.index))
         self.query_one(RowDetail).show(row_facts(row, self._problems))
-        if self._reading is not None:
-            self._reading.stop()
-        self._reading = self.set_timer(_READING_SECONDS, self._show_waveform)
+        self._show_waveform()
 
     def _show_waveform(self) -> None:
-        detail = self.query_one(RowDetail)
-        facts = detail.facts
-        if facts is None or not facts.audio or self._table is None or detail.has_class("-short"):
-            return
-        work: Callable[[], Awaitable[None]] = partial(
-            self._load_waveform, self._table.path, facts.audio, detail.waveform.columns
-        )
+        work: Callable[[], Awaitable[None]] = self._load_waveform
         self.run_worker(work, name="waveform", group="waveform", exclusive=True)
 
-    async def _load_waveform(self, manifest: Path, audio: str, wanted: int) -> None:
-        wave = self.query_one(RowDetail).waveform
+    async def _load_waveform(self) -> None:
+        """Once the cursor rests."""
+        await asyncio.sleep(_READING_SECONDS)
+        detail = self.query_one(RowDetail)
+        facts, wave = detail.facts, detail.waveform
+        if facts is None or not facts.audio or self._table is None or detail.has_class("-short"):
+            return
         try:
-            wave.show(await asyncio.to_thread(outline, manifest, audio, wanted))
+            wave.show(await asyncio.to_thread(outline, self._table.path, facts.audio, wave.columns))
         except ClinasrError as error:
             wave.show((), f"no waveform: {visible(str(error))}")
 
@@ -371,15 +350,19 @@ class ManifestScreen(CockpitScreen):
 
     def action_back(self) -> None:
         """Cancel work, close what is open, then show all rows again."""
-        if self._busy:
-            self._stop()
-            self._summarise()
+        if self.awaited():
+            self.action_stop()
         elif self.query_one("#facets", LineList).has_focus or self.has_class("-facets"):
             self._leave_facets()
         elif self.has_class("-open"):
             self.action_select()
         else:
             self._change(text="", troubled=False, sort="line", descending=False)
+
+    def action_start_again(self) -> None:
+        """Start stopped work again, the screen's own too."""
+        super().action_start_again()
+        self.refresh_view()
 
     def action_cycle(self, step: int) -> None:
         """Another cycle's manifest."""

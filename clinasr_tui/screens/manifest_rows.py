@@ -15,6 +15,7 @@ from textual.content import Content
 from clinasr_tui.flywheel.manifest_table import BrokenRow, ManifestTable, Query
 from clinasr_tui.flywheel.normalise import normalise
 from clinasr_tui.flywheel.preflight import Problem, Severity
+from clinasr_tui.text import visible
 from clinasr_tui.widgets.histogram import FINE_BINS, Bins, count_bins
 from clinasr_tui.widgets.row_detail import RowFacts
 from clinasr_tui.widgets.row_table import Column
@@ -247,6 +248,26 @@ def _value_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def summary(
+    rows: ManifestRows,
+    choice: Choice,
+    preflight: tuple[PreflightReport | None, bool],
+    survey: Survey | None,
+) -> Content:
+    """Rows, hours, pre-flight, filter and order on one line.
+
+    `preflight` is what it found so far, and whether it was stopped.
+    """
+    report, stopped = preflight
+    parts = [summary_rows(rows)]
+    if choice.text.strip():
+        parts.append(Content.styled(f"filter: {visible(choice.text.strip())}", "bold $accent"))
+    if choice.troubled:
+        parts.append(Content.styled("only rows with problems", "bold $accent"))
+    parts += [summary_problems(report, stopped=stopped), summary_hours(survey)]
+    return Content.styled(" · ", "$quiet").join(part for part in parts if part)
+
+
 def summary_rows(rows: ManifestRows) -> Content:
     """`250 rows`, or `23 of 250 rows`."""
     lines = len(rows.table)
@@ -261,8 +282,10 @@ def summary_hours(survey: Survey | None) -> Content:
     return Content(f"{survey.hours:.2f} h{f' ({without:,} without duration)' if without else ''}")
 
 
-def summary_problems(report: PreflightReport | None) -> Content:
+def summary_problems(report: PreflightReport | None, *, stopped: bool = False) -> Content:
     """What pre-flight found, in numbers."""
+    if stopped:
+        return Content.styled("■ pre-flight stopped", "$accent")
     if report is None:
         return Content.styled("pre-flight is looking …", "$quiet")
     if not report.problems:
