@@ -56,7 +56,7 @@ def log_ticks(low: float, high: float, count: int) -> list[float]:
     return linear_ticks(low, high, count)
 
 
-def step_ticks(low: int, high: int, count: int) -> list[int]:
+def step_ticks(low: float, high: float, count: int) -> list[int]:
     """At most `count` round whole steps in [low, high]."""
     ticks = linear_ticks(low, high, count)
     return sorted({round(tick) for tick in ticks if abs(tick - round(tick)) < 1e-6})

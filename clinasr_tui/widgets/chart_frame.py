@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
+from clinasr_tui.text import visible
 from clinasr_tui.widgets.chart_axes import (
     linear_ticks,
     log_ticks,
@@ -21,6 +25,7 @@ from clinasr_tui.widgets.chart_raster import (
     Raster,
     StepAxis,
     ValueAxis,
+    beside,
     thin,
     value_axis,
 )
@@ -30,46 +35,70 @@ if TYPE_CHECKING:
     from clinasr_tui.widgets.chart_series import ChartSeries
 
 Run = tuple[str, str]
-"""(kind, text); kind is space, axis, label, ghost, line, mark, best, bad or cursor."""
+"""(kind, text); kind is space, axis, label, ghost, line, mark, best, bad, cursor or an overlay's letter."""
 
 MARK, BAD = "◆", "✖"
+_LETTER_EVERY = 15
+"""Cells between two letters on an overlay's curve."""
 _BRAILLE = tuple(chr(0x2800 + bits) for bits in range(256))
 
 
 @dataclass(frozen=True, slots=True)
 class ChartOptions:
-    """What to draw: size in cells, logarithmic value axis, index of the point under the cursor."""
+    """What to draw: size in cells, logarithmic value axis, index of the point under the cursor.
+
+    `steps` are the first and last step in view, None shows all; `others` are curves drawn behind.
+    """
 
     width: int
     height: int
     log: bool = True
     cursor: int | None = None
+    steps: tuple[float, float] | None = None
+    others: tuple[Overlay, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """Another run's smoothed curve, told apart by its letter and not by colour alone."""
+
+    name: str
+    data: ChartSeries
+
+
+LETTERS = "abcd"
+"""Letters of the overlays, one each: more curves could not be told apart."""
 
 
 @dataclass(slots=True)
 class Frame:
-    """A drawn chart: `lines` from top to bottom, and the dot columns it was made from."""
+    """A drawn chart: `lines` from top to bottom, the dot columns it was made from, where steps stand."""
 
     lines: list[list[Run]] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
+    axis: StepAxis | None = None
+    gutter: int = 0
+    """Cells left of the plot."""
 
 
 def draw(data: ChartSeries, val: Series, options: ChartOptions) -> Frame:
     """Draw the series with its smoothed curve, axes, marks of `val` and every value that is no number."""
     # A live series grows between the message that announced points and the moment of drawing.
-    data.follow(data.series)
+    for one in (data, *(other.data for other in options.others)):
+        one.follow(one.series)
     frame = Frame()
     if not len(data.series) or options.width < 16 or options.height < 4:
         return frame
     marks = len(val) > 0 and options.height >= 6
     rows = options.height - 1 - marks
-    columns, axis, values, gutter = _axes(data, val, options, rows)
-    plot = options.width - gutter
-    frame.columns = columns
-    kinds = _plot(data, columns, values, plot, rows)
+    layers, values, gutter = _axes(data, val, options, rows)
+    axis = layers[0].axis
+    frame.axis, frame.gutter, frame.columns = axis, gutter, layers[0].columns()
+    kinds = _plot(layers, frame.columns, values, rows)
     if options.cursor is not None:
-        _draw_cursor(kinds, _cell_of(columns, options.cursor))
-    _draw_bad(kinds, data, columns)
+        _draw_cursor(kinds, _cell_of(frame.columns, options.cursor))
+    _draw_legend(kinds, layers[1:])
+    _draw_bad(kinds, data, frame.columns)
     labels = _value_labels(values, rows)
     for y, cells in enumerate(kinds):
         label = labels.get(y)
@@ -78,27 +107,60 @@ def draw(data: ChartSeries, val: Series, options: ChartOptions) -> Frame:
             ("axis", "┤" if label is not None else "│"),
         ]
         frame.lines.append([*left, *_runs(cells)])
-    frame.lines.append(_step_line(axis, gutter, plot))
+    frame.lines.append(_step_line(axis, gutter, options.width - gutter))
     if marks:
         frame.lines.append(_mark_line(val, axis, gutter, options.width))
     return frame
 
 
+class _Layer:
+    """A series as far as it is in view: its columns, and the two points its line joins on to outside."""
+
+    def __init__(self, data: ChartSeries, axis: StepAxis, name: str = "") -> None:
+        self.data, self.axis, self.name = data, axis, name
+        steps = data.series.steps
+        self._start, self._stop = bisect_left(steps, axis.low), bisect_right(steps, axis.high)
+
+    def extent(self) -> Extent:
+        """Of the points in view."""
+        return self.data.index.query(self.data.series.values, self._start, self._stop)
+
+    def columns(self) -> list[Column]:
+        """The dot columns in view."""
+        series = self.data.series
+        return thin(series.steps, series.values, self.data.index, self.axis, (self._start, self._stop))
+
+    def joined(self, columns: list[Column]) -> list[Column]:
+        """With the points beside the view."""
+        series = self.data.series
+        edges = [
+            [beside(series.steps, series.values, self.axis, index)] if 0 <= index < len(series) else []
+            for index in (self._start - 1, self._stop)
+        ]
+        return [*edges[0], *columns, *edges[1]]
+
+
 def _axes(
     data: ChartSeries, val: Series, options: ChartOptions, rows: int
-) -> tuple[list[Column], StepAxis, ValueAxis | None, int]:
-    """Columns, axes and the width left of the plot that the value labels need."""
-    steps = data.series.steps
-    low, high = min([steps[0], *val.steps[:1]]), max([steps[-1], *val.steps[-1:]])
-    whole = data.index.query(data.series.values, 0, len(steps))
-    columns: list[Column] = []
-    if options.log and whole.low <= 0:
-        columns = thin(steps, data.series.values, data.index, StepAxis(low, high, 2 * options.width))
-    extents = [column.extent for column in columns] or [whole]
+) -> tuple[list[_Layer], ValueAxis | None, int]:
+    """The series and those behind it on one step axis, the value axis of all, and the cells left of it."""
+    low, high = options.steps or whole_steps(data, val)
+    named = [(data, ""), *((other.data, other.name) for other in options.others)]
+    wide = StepAxis(low, high, 2 * options.width)
+    layers = [_Layer(one, wide, name) for one, name in named]
+    extents = [layer.extent() for layer in layers]
+    if options.log and any(extent.low <= 0 for extent in extents):
+        extents = [column.extent for layer in layers for column in layer.columns()] or extents
     values = value_axis(extents, 4 * rows, log=options.log)
     gutter = max((len(text) for text in _value_labels(values, rows).values()), default=2) + 2
     axis = StepAxis(low, high, 2 * (options.width - gutter))
-    return thin(steps, data.series.values, data.index, axis), axis, values, gutter
+    return [_Layer(one, axis, name) for one, name in named], values, gutter
+
+
+def whole_steps(data: ChartSeries, val: Series) -> tuple[float, float]:
+    """First and last step of a series that is not empty and of its validations."""
+    steps = data.series.steps
+    return min([steps[0], *val.steps[:1]]), max([steps[-1], *val.steps[-1:]])
 
 
 def _value_labels(axis: ValueAxis | None, rows: int) -> dict[int, str]:
@@ -111,30 +173,62 @@ def _value_labels(axis: ValueAxis | None, rows: int) -> dict[int, str]:
 
 
 def _plot(
-    data: ChartSeries, columns: Sequence[Column], axis: ValueAxis | None, width: int, height: int
+    layers: Sequence[_Layer], columns: list[Column], axis: ValueAxis | None, height: int
 ) -> list[list[Run]]:
-    ghost, line = Raster(width, height), Raster(width, height)
-    if axis is not None:
-        if data.weight > 0:
-            ghost.draw(columns, axis)
-            line.draw([_smoothed(data, column) for column in columns], axis)
-        else:
-            line.draw(columns, axis)
+    """The plot's cells: the smoothed curve over other runs' curves over the raw values."""
+    width = layers[0].axis.columns // 2
     blank: Run = ("space", " ")
-    return [
-        [
-            ("line", _BRAILLE[front]) if front else ("ghost", _BRAILLE[back]) if back else blank
-            for front, back in zip(fronts, backs, strict=True)
-        ]
-        for fronts, backs in zip(line.rows(), ghost.rows(), strict=True)
-    ]
+    cells = [[blank] * width for _ in range(height)]
+    if axis is None:
+        return cells
+    smooth = layers[0].data.weight > 0
+    first = layers[0].joined(columns)
+    if smooth:
+        _lay(cells, "ghost", first, axis)
+    for letter, layer in zip(LETTERS, layers[1:], strict=False):
+        curve = [_smoothed(layer.data, column) for column in layer.joined(layer.columns())]
+        _lay(cells, letter, curve, axis)
+        _letter(cells, letter, curve, axis)
+    _lay(cells, "line", [_smoothed(layers[0].data, column) for column in first] if smooth else first, axis)
+    return cells
+
+
+def _lay(cells: list[list[Run]], kind: str, columns: Sequence[Column], axis: ValueAxis) -> None:
+    """Draw one curve over what is there."""
+    raster = Raster(len(cells[0]), len(cells))
+    raster.draw(columns, axis)
+    for line, dots in zip(cells, raster.rows(), strict=True):
+        for x, bits in enumerate(dots):
+            if bits:
+                line[x] = (kind, _BRAILLE[bits])
+
+
+def _letter(cells: list[list[Run]], letter: str, curve: Sequence[Column], axis: ValueAxis) -> None:
+    """Write a curve's letter on it now and then; each curve's stand elsewhere."""
+    wanted = _LETTER_EVERY * (1 + LETTERS.index(letter)) // (1 + len(LETTERS))
+    seen = [one for one in curve if 0 <= one.x // 2 < len(cells[0]) and math.isfinite(one.last)]
+    for column in seen:
+        x = column.x // 2
+        if x >= wanted or (column is seen[-1] and wanted < _LETTER_EVERY):
+            cells[-1 - axis.row(column.last) // 4][x] = (letter, letter)
+            wanted = x + _LETTER_EVERY
+
+
+def _draw_legend(cells: list[list[Run]], layers: Sequence[_Layer]) -> None:
+    """Name the overlays at the right edge, under the row that belongs to what is no number."""
+    for letter, row, layer in zip(LETTERS, cells[1:], layers, strict=False):
+        name = "".join(char if cell_len(char) == 1 else "?" for char in visible(layer.name))
+        text = f" {letter} {name[: max(len(row) // 2, 8)]} "
+        if len(text) <= len(row):
+            row[-len(text) :] = [(letter, char) for char in text]
 
 
 def _smoothed(data: ChartSeries, column: Column) -> Column:
-    value = data.smooth[column.stop - 1]
+    value = data.smooth[column.stop - 1] if data.weight else column.last
     if not math.isfinite(value):
         return column._replace(first=math.nan, last=math.nan, extent=NOTHING)
-    return column._replace(first=value, last=value, extent=Extent(value, value, False))
+    extent = NOTHING if column.extent == NOTHING else Extent(value, value, False)
+    return column._replace(first=value, last=value, extent=extent)
 
 
 def _cell_of(columns: Sequence[Column], index: int) -> int | None:
@@ -154,12 +248,12 @@ def _draw_bad(cells: list[list[Run]], data: ChartSeries, columns: Sequence[Colum
     bad = sorted({column.x // 2 for column in columns if column.extent.bad})
     for x in bad:
         top[x] = ("bad", "╌" if x - 1 in bad else BAD)
-    if data.bad_since is None:
+    if data.bad_since is None or not bad:
         return
-    start = _cell_of(columns, data.bad_since) or 0
+    began = _cell_of(columns, data.bad_since)
+    start = began or 0
     for x in range(start, bad[-1] + 1):
-        top[x] = ("bad", "╌")
-    top[start] = ("bad", BAD)
+        top[x] = ("bad", "╌" if x != began else BAD)
     series = data.series
     what = short_number(series.values[data.bad_since])
     text = f" {what} since step {series.steps[data.bad_since]} "
@@ -181,9 +275,8 @@ def _runs(cells: Sequence[Run]) -> list[Run]:
 
 def _step_line(axis: StepAxis, gutter: int, plot: int) -> list[Run]:
     """The step axis with its labels in the line: `└─0────50────100────149 step`."""
-    low, high = int(axis.low), int(axis.high)
     unit = " step"
-    ticks = step_ticks(low, high, max(2, plot // 9)) or [low]
+    ticks = step_ticks(axis.low, axis.high, max(2, plot // 9)) or [math.ceil(axis.low)]
     labels = [(axis.column(tick) // 2, short_number(tick)) for tick in ticks]
     line = ["─"] * plot
     kinds = ["axis"] * plot
@@ -202,7 +295,10 @@ def _mark_line(val: Series, axis: StepAxis, gutter: int, width: int) -> list[Run
     free = [index >= len(title) for index in range(width)]
     values = [value if math.isfinite(value) else math.inf for value in val.values]
     best = values.index(min(values))
-    for index in dict.fromkeys((len(val) - 1, best, *range(len(val) - 2, -1, -1))):
+    first, stop = bisect_left(val.steps, axis.low), bisect_right(val.steps, axis.high)
+    for index in dict.fromkeys((stop - 1, best, *range(stop - 2, first - 1, -1))):
+        if not first <= index < stop:
+            continue
         kind = "best" if index == best else "mark"
         _place_mark(line, free, gutter + axis.column(val.steps[index]) // 2, val.values[index], kind)
     return _runs(line)

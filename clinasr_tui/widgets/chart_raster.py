@@ -157,17 +157,31 @@ class StepAxis:
         return self.low + (column - 0.5) / self.scale if self.scale else self.low
 
 
-def thin(steps: Sequence[int], values: Sequence[float], index: ExtentIndex, axis: StepAxis) -> list[Column]:
-    """Thin a series (steps ascending) to its non-empty dot columns, minimum and maximum kept."""
+def thin(
+    steps: Sequence[int],
+    values: Sequence[float],
+    index: ExtentIndex,
+    axis: StepAxis,
+    inside: tuple[int, int] | None = None,
+) -> list[Column]:
+    """Thin a series (steps ascending) to its non-empty dot columns, minimum and maximum kept.
+
+    `inside` is the range of indices to look at; None is all of them.
+    """
     found: list[Column] = []
-    start, size = 0, len(steps)
+    start, size = inside or (0, len(steps))
     while start < size:
         x = axis.column(steps[start])
-        stop = bisect_left(steps, axis.start(x + 1), start + 1) if axis.scale else size
+        stop = bisect_left(steps, axis.start(x + 1), start + 1, size) if axis.scale else size
         extent = index.query(values, start, stop)
         found.append(Column(x, start, stop, values[start], values[stop - 1], extent))
         start = stop
     return found
+
+
+def beside(steps: Sequence[int], values: Sequence[float], axis: StepAxis, index: int) -> Column:
+    """A single point outside the axis that lines inside it join on to."""
+    return Column(axis.column(steps[index]), index, index + 1, values[index], values[index], NOTHING)
 
 
 class ValueAxis:
@@ -232,12 +246,12 @@ class Raster:
             self._columns[x] |= ((1 << (high - low + 1)) - 1) << low
 
     def segment(self, x0: int, y0: int, x1: int, y1: int) -> None:
-        """A line between two dots, x0 < x1, unbroken in every column between them."""
+        """A line between two dots, x0 < x1, unbroken in every column between them; clipped to the canvas."""
         slope = (y1 - y0) / (x1 - x0)
-        previous = y0
-        for x in range(x0, x1 + 1):
-            middle = min(x + 0.5, x1)
-            y = round(y0 + slope * (middle - x0))
+        first = max(x0, 0)
+        previous = round(y0 + slope * max(first - 0.5 - x0, 0))
+        for x in range(first, min(x1, len(self._columns) - 1) + 1):
+            y = round(y0 + slope * (min(x + 0.5, x1) - x0))
             self.span(x, previous, y)
             previous = y
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from clinasr_tui.training.smoothing import ema
 from clinasr_tui.training.snapshot import Series
-from clinasr_tui.widgets.chart_frame import ChartOptions, Frame, draw
+from clinasr_tui.widgets.chart_frame import ChartOptions, Frame, Overlay, draw
 from clinasr_tui.widgets.chart_series import ChartSeries
+from clinasr_tui.widgets.chart_window import FEWEST_STEPS, Window, room_for
 from clinasr_tui.widgets.loss_chart import LossChart
 
 if TYPE_CHECKING:
@@ -224,3 +225,190 @@ async def test_an_unchanged_series_is_not_drawn_again(
             widget.follow(loss, val)
             await pilot.pause()
         assert len(drawn) <= before + 1
+
+
+def test_a_zoomed_view_shows_its_steps_with_its_own_value_axis(series: MakeSeries) -> None:
+    values = [100.0 if i < 500 else 1.0 + i / 1000 for i in range(1000)]
+    whole, near = chart(series(values), log=False), chart(series(values), log=False, steps=(600.0, 700.0))
+    assert "100" in "".join(text_of(whole)[:3])
+    assert "1.7" in "".join(text_of(near)[:3])
+    assert "└600───" in text_of(near)[-1]
+    assert "───650───" in text_of(near)[-1]
+    assert near.columns[0].start == 600
+    assert near.columns[-1].stop == 701
+
+
+@pytest.mark.parametrize("steps", [(0.0, 999_999.0), (499_000.0, 501_000.0), (499_996.0, 500_004.0)])
+def test_a_spike_survives_at_every_zoom(series: MakeSeries, steps: tuple[float, float]) -> None:
+    values = [1.0] * 1_000_000
+    values[500_000] = 9.0
+    top = text_of(chart(series(values), height=8, log=False, steps=steps))[0][5:]
+    places = [place for place, char in enumerate(top) if char.strip()]
+    assert places
+    assert all(place == pytest.approx(len(top) / 2, abs=2) for place in places)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(0.01, 10.0), min_size=2, max_size=60),
+    st.floats(0.0, 59.0),
+    st.floats(0.5, 60.0),
+    st.integers(1, 1000),
+)
+def test_any_view_can_be_drawn(loss: list[float], low: float, span: float, stride: int) -> None:
+    steps = array("q", range(0, len(loss) * stride, stride))
+    made = Series(steps, array("d", loss), array("d", loss))
+    view = (low * stride, (low + span) * stride)
+    lines = text_of(chart(made, made, width=40, steps=view))
+    assert {len(line) for line in lines} == {40}
+
+
+def test_a_line_runs_through_a_view_without_a_point_in_it(series: MakeSeries) -> None:
+    lines = text_of(chart(series([1.0, 2.0, 3.0], [0, 1000, 2000]), steps=(100.0, 1900.0), log=False))
+    assert all(char.strip() for char in "".join(column for column in lines[4][8:30]).strip())
+
+
+def test_nan_that_began_before_the_view_is_named_but_not_marked_in_it(series: MakeSeries) -> None:
+    values = falling(20) + [math.nan] * 80
+    line = text_of(chart(series(values), width=60, steps=(50.0, 99.0)))[0]
+    assert "NaN since step 20" in line
+    assert "✖" not in line
+    before = text_of(chart(series(values), width=60, steps=(0.0, 10.0)))[0]
+    assert "NaN" not in before
+
+
+def test_other_runs_are_told_apart_by_letters(series: MakeSeries) -> None:
+    others = []
+    for name, level in (("hot", 8.0), ("[b]漢 stock", 4.0)):
+        data = ChartSeries()
+        data.follow(series([level] * 100))
+        others.append(Overlay(name, data))
+    frame = chart(series(falling(100)), width=60, height=12, others=tuple(others))
+    lines = text_of(frame)
+    assert lines[1].endswith(" a hot ")
+    assert lines[2].endswith(" b [b]? stock ")
+    for letter in "ab":
+        curve = ["".join(text for kind, text in line if kind == letter) for line in frame.lines]
+        assert [text.count(letter) >= 3 for text in curve if len(text) > 20] == [True]
+    assert {len(line) for line in lines} == {60}
+
+
+def test_room_grows_in_strides_and_never_past_the_last_step() -> None:
+    rights = [room_for(last, 149) for last in range(150)]
+    assert rights == sorted(rights)
+    assert all(last <= right <= 149 for last, right in enumerate(rights))
+    assert len(set(rights)) < 20
+    assert (room_for(90, None), room_for(90, 50)) == (90, 90)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("zoom"), st.sampled_from((0.7, 1 / 0.7)), st.floats(0, 1000)),
+            st.tuples(st.just("move"), st.floats(-2000, 2000), st.just(0.0)),
+        ),
+        max_size=20,
+    )
+)
+def test_a_window_never_leaves_the_run(moves: list[tuple[str, float, float]]) -> None:
+    window, whole = Window(), (0.0, 1000.0)
+    for what, value, at in moves:
+        window = window.zoomed(value, at, whole) if what == "zoom" else window.moved(value, whole)
+        low, high = window.bounds(whole)
+        assert 0 <= low < high <= 1000
+        assert high - low >= FEWEST_STEPS - 1e-6
+    far = window
+    for _ in range(30):
+        far = far.zoomed(1 / 0.7, 500.0, whole)
+    assert far == Window()
+
+
+def test_the_step_at_the_pointer_stays_while_zooming() -> None:
+    whole = (0.0, 1000.0)
+    window = Window().zoomed(0.5, 250.0, whole)
+    assert window.bounds(whole) == (125.0, 625.0)
+    assert window.zoomed(0.5, 250.0, whole).bounds(whole) == (187.5, 437.5)
+
+
+def test_a_window_at_the_newest_step_follows_it() -> None:
+    window = Window().zoomed(0.5, 100.0, (0.0, 100.0))
+    assert window.bounds((0.0, 400.0)) == (350.0, 400.0)
+    back = window.moved(-60.0, (0.0, 400.0))
+    assert back.bounds((0.0, 900.0)) == (290.0, 340.0)
+    assert back.moved(1e9, (0.0, 900.0)) == window
+
+
+async def test_zoom_and_pan_by_keys_and_mouse(
+    bench: Callable[[Widget], App[None]], series: MakeSeries, shown: Callable[[Widget], list[str]]
+) -> None:
+    widget = LossChart()
+    async with bench(widget).run_test(size=(60, 14)) as pilot:
+        widget.follow(series(falling(1000)), Series())
+        await pilot.pause()
+        widget.zoom(1)
+        assert "zoomed (0: all)" in str(widget.border_title)
+        assert widget.window.bounds((0, 999)) == pytest.approx((299.7, 999))
+        widget.pan(-1)
+        low, high = widget.window.bounds((0, 999))
+        assert high < 999
+        await pilot.pause()
+        assert "900" not in shown(widget)[-1]
+        await pilot.mouse_down(widget, offset=(30, 5))
+        await pilot.hover(widget, offset=(20, 5))
+        await pilot.mouse_up(widget, offset=(20, 5))
+        assert widget.window.bounds((0, 999))[0] > low
+        assert widget.cursor is None
+        widget.show_all()
+        await pilot.pause()
+        await pilot.hover(widget, offset=(30, 5))
+        pointed = widget.pointed
+        assert pointed is not None
+        assert 400 < pointed < 600
+        assert f"{pointed} · loss" in str(widget.border_subtitle)
+        await pilot.click(widget, offset=(20, 5))
+        kept = widget.cursor
+        assert kept is not None
+        assert kept < pointed
+        widget.zoom(1)
+        low, high = widget.window.bounds((0, 999))
+        assert low < kept < high
+
+
+async def test_the_wheel_zooms_at_the_pointer(
+    bench: Callable[[Widget], App[None]], series: MakeSeries
+) -> None:
+    from textual import events
+
+    widget = LossChart()
+    async with bench(widget).run_test(size=(60, 14)) as pilot:
+        widget.follow(series(falling(1000)), Series())
+        await pilot.pause()
+
+        def wheel(kind: type[events.MouseEvent], x: int) -> events.MouseEvent:
+            return kind(widget, x, 5, 0, 0, 0, False, False, False, x, 5)
+
+        at = widget._step_at(30 - 1)
+        widget.post_message(wheel(events.MouseScrollUp, 30))
+        await pilot.pause()
+        assert widget.window.span == pytest.approx(0.7 * 999)
+        assert widget._step_at(30 - 1) == pytest.approx(at, abs=12)
+        widget.post_message(wheel(events.MouseScrollDown, 30))
+        await pilot.pause()
+        assert widget.window.span is None
+
+
+async def test_curves_behind_come_and_go(
+    bench: Callable[[Widget], App[None]], series: MakeSeries, shown: Callable[[Widget], list[str]]
+) -> None:
+    widget = LossChart()
+    async with bench(widget).run_test(size=(60, 14)) as pilot:
+        widget.follow(series(falling(100)), Series())
+        widget.overlay([(f"run{i}", series([1.0 + i] * 200)) for i in range(6)])
+        await pilot.pause()
+        assert widget.overlaid == ("run0", "run1", "run2", "run3")
+        assert " d run3 " in shown(widget)[4]
+        assert "150" in shown(widget)[-1]
+        widget.overlay(())
+        await pilot.pause()
+        assert "run0" not in "".join(shown(widget))
