@@ -17,6 +17,7 @@ from docker import errors
 from docker.types import DeviceRequest, Mount
 
 from clinasr_tui.errors import RemoteError
+from clinasr_tui.remote.docker_socket import DOCKER_SOCKET
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.text import visible
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 LABEL = "io.github.clinasr-tui.run"
 """Label of our containers; its value is the run's folder on the host."""
-SOCKET = "/var/run/docker.sock"
 STOP_SECONDS = 300
 """How long a run may take to save its `-last` checkpoint before it is killed."""
 _TIMEOUT = 60
@@ -119,7 +119,7 @@ class ContainerState:
 class Engine:
     """A Docker engine at a Unix socket; use as a context manager. Every failure is a RemoteError."""
 
-    def __init__(self, socket: str = SOCKET, where: str = "this machine") -> None:
+    def __init__(self, socket: str = DOCKER_SOCKET, where: str = "this machine") -> None:
         self._where = where
         self._socket = socket
         self._client: docker.DockerClient | None = None

@@ -1,0 +1,106 @@
+"""What a machine has: GPUs, disk, Docker; asked before anything is sent or started."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clinasr_tui.errors import RemoteError
+from clinasr_tui.flywheel.recipe import Gpu
+from clinasr_tui.remote import machine_probe
+from clinasr_tui.remote.docker_socket import DOCKER_SOCKET
+from clinasr_tui.remote.scripts import start_script
+from clinasr_tui.text import visible
+
+if TYPE_CHECKING:
+    from clinasr_tui.remote.host import Host
+
+_PATIENCE = 40.0
+_MOST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine as its probe saw it; sizes in bytes."""
+
+    name: str
+    gpus: tuple[Gpu, ...]
+    gpu_trouble: str
+    """Why no GPU is known; "" if one is."""
+    driver: str
+    docker: str
+    """"ok", "missing", "denied" or "silent": Docker's socket."""
+    disk_free: int
+    disk_total: int
+    folder: str
+    """The asked-about folder as an absolute path there."""
+    memory: int
+    cpus: int
+    python: str
+    uid: int
+    gid: int
+
+
+async def look(host: Host, folder: str, *, socket: str = DOCKER_SOCKET) -> Machine:
+    """Ask an entered host; `folder` is where a run would keep its files. Raises RemoteError."""
+    process = await start_script(host, (machine_probe,), {"folder": folder, "socket": socket})
+    said = b""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while len(said) < _MOST and (chunk := await process.read()):
+                said += chunk
+            code, stderr = await process.wait()
+    except TimeoutError:
+        raise RemoteError(f"the machine has not answered for {_PATIENCE:g} s", where=host.name) from None
+    finally:
+        await process.close()
+    for line in said.splitlines():
+        # A login shell may greet first.
+        with suppress(ValueError, KeyError, TypeError):
+            answer = json.loads(line)
+            if answer["t"] == "machine":
+                return _machine(host.name, answer)
+    last = visible(stderr.decode("utf-8", "replace").strip().rpartition("\n")[2])
+    raise RemoteError(
+        f"the machine cannot be looked at (exit code {code}): {last or 'it said nothing'}",
+        where=host.name,
+        remedy="Check that the account may run commands and that python3 works there.",
+    )
+
+
+def _machine(name: str, answer: dict[str, object]) -> Machine:
+    rows = answer["gpus"]
+    assert isinstance(rows, list)
+    found = [[visible(str(cell)) for cell in row] for row in rows if len(row) == len(machine_probe.QUERY)]
+    gpus = tuple(Gpu(row[0], _whole(row[1]), _capability(row[2])) for row in found)
+    return Machine(
+        name=name,
+        gpus=gpus,
+        gpu_trouble="" if gpus else visible(str(answer["gpu_trouble"])),
+        driver=found[0][3] if found else "",
+        docker=str(answer["docker"]),
+        disk_free=_whole(answer["disk_free"]),
+        disk_total=_whole(answer["disk_total"]),
+        folder=str(answer["folder"]),
+        memory=_whole(answer["memory"]),
+        cpus=_whole(answer["cpus"]),
+        python=visible(str(answer["python"])),
+        uid=_whole(answer["uid"]),
+        gid=_whole(answer["gid"]),
+    )
+
+
+def _whole(value: object) -> int:
+    """A whole number; 0 for what nvidia-smi does not know (`[N/A]`)."""
+    try:
+        return int(float(str(value)))
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _capability(text: str) -> tuple[int, int]:
+    major, _, minor = text.partition(".")
+    return _whole(major), _whole(minor)
