@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -63,4 +64,8 @@ class Host(Protocol):
 
     async def start(self, argv: Sequence[str]) -> Process:
         """Start a command given as an argument list (quoted once, here)."""
+        ...
+
+    def local_socket(self, path: str) -> AbstractAsyncContextManager[str]:
+        """A Unix socket here behind which the host's socket at `path` answers, while entered."""
         ...

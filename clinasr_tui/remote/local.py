@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -87,6 +87,11 @@ class LocalHost:
         except OSError as error:
             raise RemoteError(f"cannot start {argv[0]}: {error.strerror}", where=self.name) from error
         return LocalProcess(child)
+
+    @contextlib.asynccontextmanager
+    async def local_socket(self, path: str) -> AsyncIterator[str]:
+        """The socket itself."""
+        yield path
 
 
 async def _last_bytes(stream: asyncio.StreamReader) -> bytes:

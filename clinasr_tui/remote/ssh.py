@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import shlex
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -144,6 +145,21 @@ class SshHost:
         except (asyncssh.Error, OSError) as error:
             raise contact_lost(self.name, error) from error
         return SshProcess(self.name, process)
+
+    @contextlib.asynccontextmanager
+    async def local_socket(self, path: str) -> AsyncIterator[str]:
+        """The host's socket, carried over this connection to one that only this account can open."""
+        with tempfile.TemporaryDirectory(prefix="clinasr-") as folder:
+            place = f"{folder}/socket"
+            try:
+                listener = await self._chain[-1].forward_local_path(place, path)
+            except (asyncssh.Error, OSError) as error:
+                raise contact_lost(self.name, error) from error
+            try:
+                yield place
+            finally:
+                listener.close()
+                await listener.wait_closed()
 
     async def _hang_up(self) -> None:
         """Close the connection, then the jump hosts it went through."""
