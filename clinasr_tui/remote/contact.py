@@ -16,7 +16,7 @@ from clinasr_tui.remote.scripts import start_script
 from clinasr_tui.text import visible
 from clinasr_tui.training.gpu import LIVE_COLUMNS
 from clinasr_tui.training.layout import GPU_LIVE, WATCHED_PATTERNS
-from clinasr_tui.training.run_reader import LogLine
+from clinasr_tui.training.run_reader import LogLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ _SCRIPT = (follower_io, followed, gpu_loop, follower)
 class Inbox:
     """What has come since the last update."""
 
-    lines: list[LogLine] = field(default_factory=list)
+    lines: LogLines = field(default_factory=LogLines)
     notes: list[str] = field(default_factory=list)
     fresh: bool = False
     """Something came that no update has told yet: lines, notes, scalars, a change of state."""
@@ -146,7 +146,7 @@ class RunContact:
                 self.inbox.greeted = True
             case frames.CaughtUp():
                 self.inbox.caught_up = True
-                self.inbox.lines += placed(self._reader.settle(), self._mirror.name)
+                self.inbox.lines.take(placed(self._reader.settle(), self._mirror.name))
             case frames.End():
                 self.inbox.ended = True
             case frames.Note(message):
@@ -209,7 +209,7 @@ class RunContact:
         if path != GPU_LIVE:  # Not the run's own: it says nothing of whether the run still writes.
             self.inbox.last_write = max(self.inbox.last_write, time.monotonic() - frame.age)
         name = self._mirror.name(path)
-        self.inbox.lines += feed(self._reader, path, name, frame.data, time.time() - frame.age)
+        self.inbox.lines.take(feed(self._reader, path, name, frame.data, time.time() - frame.age))
 
 
 async def _beat(process: Process) -> None:
@@ -220,14 +220,11 @@ async def _beat(process: Process) -> None:
             await process.write(b"\n")
 
 
-def feed(reader: RunReader, path: str, name: str, data: bytes, at: float) -> list[LogLine]:
+def feed(reader: RunReader, path: str, name: str, data: bytes, at: float) -> LogLines:
     """Feed bytes of `path` written at `at` (Unix seconds), mirrored as `name`; lines point there."""
     return placed(reader.feed(path, data, at=at), lambda file: name if file == path else file)
 
 
-def placed(lines: list[LogLine], name_of: Callable[[str], str]) -> list[LogLine]:
+def placed(lines: LogLines, name_of: Callable[[str], str]) -> LogLines:
     """The lines with the mirror's names for their files."""
-    names = {file: name for file in {line.file for line in lines} if (name := name_of(file)) != file}
-    if not names:
-        return lines
-    return [LogLine(names.get(line.file, line.file), line.offset, line.length, line.level) for line in lines]
+    return lines.renamed({batch.file: name_of(batch.file) for batch in lines.batches})

@@ -19,11 +19,11 @@ from clinasr_tui.remote.contact import Inbox, RunContact, feed, placed
 from clinasr_tui.remote.host import SshSettings, UnreachableError
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.remote.mirror import Mirror, NoRoomError
-from clinasr_tui.training.run_reader import RunReader
+from clinasr_tui.training.run_reader import LogLines, RunReader
 from clinasr_tui.training.snapshot import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from clinasr_tui.training.run_reader import LogLine
 
@@ -35,6 +35,7 @@ _QUIET_AFTER_END = 3.0  # without an exit record more may still come
 _JUDGE_EVERY = 0.5
 _LONGEST_WAIT = 30
 _STEADY = 10.0  # a contact that lasted this long starts the back-off anew
+_TICK = 1.0  # seconds
 _LOOK_FOR_ROOM = 1.0
 _ASLEEP = 5.0  # seconds the wall clock runs ahead of the monotonic one: this machine was asleep
 
@@ -59,7 +60,7 @@ class WatchUpdate:
     """
 
     contact: Contact
-    lines: tuple[LogLine, ...] = ()
+    lines: Sequence[LogLine] = ()
     retry_in: float | None = None
     note: str = ""
     caught_up: bool = False
@@ -134,14 +135,14 @@ class RunWatch:
             for path, name, piece, written in self._history:
                 if piece:
                     lines = feed(self._reader, path, name, piece, written)
-                    yield WatchUpdate(Contact.CONNECTING, lines=tuple(lines))
+                    yield WatchUpdate(Contact.CONNECTING, lines=lines)
                     await asyncio.sleep(0)
                 else:
                     self._reader.reset(path)
             async with aclosing(self._contacts(mirror, once)) as contacts:
                 async for update in contacts:
                     yield update
-            last = tuple(placed(self._reader.close(), mirror.name))
+            last = placed(self._reader.close(), mirror.name)
             yield WatchUpdate(Contact.CLOSED, last, caught_up=self._caught_up)
         finally:
             mirror.close()
@@ -173,7 +174,7 @@ class RunWatch:
             for left in range(min(2 ** (failures - 1), _LONGEST_WAIT), 0, -1):
                 yield WatchUpdate(Contact.LOST, retry_in=float(left), note=reason, caught_up=self._caught_up)
                 reason = ""
-                if await _slept_through(1):
+                if await _slept_through(_TICK):
                     failures = 0
                     break
             yield WatchUpdate(Contact.CONNECTING, caught_up=self._caught_up)
@@ -221,9 +222,9 @@ class RunWatch:
         """Tell what has come; the inbox is empty afterwards."""
         self._caught_up = self._caught_up or inbox.caught_up
         update = WatchUpdate(
-            Contact.CONNECTED, tuple(inbox.lines), note="; ".join(inbox.notes), caught_up=self._caught_up
+            Contact.CONNECTED, inbox.lines, note="; ".join(inbox.notes), caught_up=self._caught_up
         )
-        inbox.lines.clear()
+        inbox.lines = LogLines()
         inbox.taken.set()
         inbox.notes.clear()
         inbox.fresh = False

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from typing import NamedTuple
 
 from clinasr_tui.training.facts import Facts
+from clinasr_tui.training.log_lines import CODES, Batch, LogLines
 from clinasr_tui.training.snapshot import Level
 
 MAX_PIECE = 1 << 18
@@ -23,31 +23,22 @@ _BAR = re.compile(
 )
 _COUNTER = re.compile(rb"(?:\x1b\[[0-9;]*[A-Z])*([^|]{0,120}?)\d+it \[[^\]]{0,400}\]")
 _EPOCH_BAR = re.compile(rb"Epoch (\d{1,9}):[^|]{0,40}\|[^|]{0,400}\| *(\d{1,12})/(\d{1,12}) \[")
+# A training bar in the middle of an epoch, told by what it begins with and up to its very end.
+_USUAL_BAR = re.compile(
+    rb"Epoch (\d{1,9}): {1,9}\d{1,3}%\|[^|\]]{0,400}\| ([1-9]\d{0,11})/(\d{1,12}) \[([^\]|]{0,400})\]"
+)
 _CURSOR = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
 _EXCEPTION = re.compile(rb"[A-Za-z_][\w.]*(?:: |:?$)")
 _TRACEBACK = b"Traceback (most recent call last):"
-_LEVELS = {
-    ord("I"): Level.INFO,
-    ord("D"): Level.INFO,
-    ord("W"): Level.WARNING,
-    ord("E"): Level.ERROR,
-    ord("C"): Level.ERROR,
-}
+_MESSAGE = b"[NeMo "
+# Levels are kept as their codes.
+_INFO, _WARN, _FAIL = (CODES[level] for level in (Level.INFO, Level.WARNING, Level.ERROR))
+_LEVELS = {ord("W"): _WARN, ord("E"): _FAIL, ord("C"): _FAIL}
 _BRACKET, _LETTER_E, _SPACE = b"[E "
 _WARNING = re.compile(rb"Warning: |\bWARNING\b|\bWARN\b")
 _ERROR = re.compile(
     rb"^Error executing job|^(?:FATAL|ERROR|CRITICAL)\b|\bERROR: |^(?:srun|slurmstepd): error:"
 )
-
-
-class LogLine(NamedTuple):
-    """One line for the log view: where its bytes stand in the mirrored file, never the text itself."""
-
-    file: str
-    """Name of the file in the run folder, relative, as given to `RunReader.feed`."""
-    offset: int
-    length: int
-    level: Level
 
 
 class _Mode(IntEnum):
@@ -68,12 +59,12 @@ class ConsoleParser:
         self._facts = Facts()
         self._tail = bytearray()
         self._offset = 0
-        self._bar = b""
+        self._bar: re.Match[bytes] | None = None
         self._mode = _Mode.PLAIN
-        self._level = Level.INFO
+        self._level = _INFO
         self._informs = False
         self._harmless = False
-        self._lines: list[LogLine] = []
+        self._lines = Batch(file)
 
     @property
     def facts(self) -> Facts:
@@ -81,7 +72,7 @@ class ConsoleParser:
         self._take_bar()
         return self._facts
 
-    def feed(self, data: bytes) -> list[LogLine]:
+    def feed(self, data: bytes) -> LogLines:
         """Take the next bytes; return the lines they complete that are worth showing."""
         if b"\r" in data:
             data = data.replace(b"\r", b"\n")
@@ -97,33 +88,57 @@ class ConsoleParser:
             self._piece(bytes(self._tail[:MAX_PIECE]), self._offset)
             del self._tail[:MAX_PIECE]
             self._offset += MAX_PIECE
-        lines, self._lines = self._lines, []
-        return lines
+        lines, self._lines = self._lines, Batch(self._file)
+        return LogLines([lines])
 
-    def close(self) -> list[LogLine]:
+    def close(self) -> LogLines:
         """No more will come: the unfinished last line counts as finished."""
-        return self.feed(b"\n") if self._tail else []
+        return self.feed(b"\n") if self._tail else LogLines()
 
     def _block(self, block: bytes) -> None:
-        """Whole pieces. The three shapes most pieces have are told by their first byte."""
+        """Whole pieces. The shapes most pieces have are told by their first byte."""
         offset = self._offset
+        usual_bar = _USUAL_BAR.match
         for raw in block.split(b"\n"):
             size = len(raw)
-            first = raw[0] if raw else 0
-            if first == _BRACKET and raw.startswith(b"[NeMo ") and raw.find(b"[NeMo ", 6) < 0:
+            if size > MAX_PIECE:
+                cut = self._cut(raw, offset)
+                offset += cut
+                raw = raw[cut:]  # noqa: PLW2901
+                size -= cut
+            first = raw[0] if size else 0
+            if first == _BRACKET and raw.startswith(_MESSAGE) and raw.find(_MESSAGE, 6) < 0:
                 self._message(raw, offset)
-            elif first == _LETTER_E and (bar := _bare_bar(raw)):
-                self._bar = raw[:bar]
-                if bar < size:
-                    self._message(raw[bar:], offset + bar)
-            elif size > MAX_PIECE:
-                for start in range(0, size, MAX_PIECE):
-                    self._piece(raw[start : start + MAX_PIECE], offset + start)
-            elif first and not (first == _SPACE and raw.isspace()):
+            elif first == _LETTER_E and (bar := usual_bar(raw)):
+                self._usual_bar(bar, raw, offset)
+            elif not size:
+                if self._mode is _Mode.EXCEPTION:
+                    self._mode = _Mode.PLAIN
+            elif not (first == _SPACE and raw.isspace()):
                 self._piece(raw, offset)
-            elif not first and self._mode is _Mode.EXCEPTION:
-                self._mode = _Mode.PLAIN
             offset += size + 1
+
+    def _cut(self, raw: bytes, offset: int) -> int:
+        """Take all of an overlong piece but the last part; how many bytes that was."""
+        cut = (len(raw) - 1) // MAX_PIECE * MAX_PIECE
+        for start in range(0, cut, MAX_PIECE):
+            self._piece(raw[start : start + MAX_PIECE], offset + start)
+        return cut
+
+    def _usual_bar(self, bar: re.Match[bytes], raw: bytes, offset: int) -> None:
+        """A training bar, alone or with what is glued to it.
+
+        It only replaces the one before it: it is read when someone asks where the run is. An epoch's
+        first bar is none of these, since what it means depends on the one before.
+        """
+        end = bar.end()
+        if end == len(raw):
+            self._bar = bar
+        elif raw.startswith(_MESSAGE, end) and raw.find(_MESSAGE, end + 6) < 0:
+            self._bar = bar
+            self._message(raw[end:], offset + end)
+        else:
+            self._piece(raw, offset)
 
     def _piece(self, raw: bytes, offset: int) -> None:
         """A piece that may hold several messages glued together."""
@@ -142,20 +157,27 @@ class ConsoleParser:
         if close < 0 or raw[7] != _SPACE:
             self._plain(raw, offset)
             return
-        text = raw[close + 2 :]
-        level = self._level = _LEVELS.get(raw[6], Level.INFO)
+        level = self._level = _LEVELS.get(raw[6], _INFO)
         self._mode = _Mode.MESSAGE
-        self._informs = level is Level.INFO
+        self._informs = level == _INFO
+        text = raw[close + 2 :]
         if not text or text.isspace():
             return
-        if level is not Level.WARNING:
+        if level != _WARN:
             if self._bar:
                 self._take_bar()
-            if self._informs:
+            if level == _INFO:
                 self._facts.information(text)
             else:
                 self._facts.problem(text)
-        self._lines.append(LogLine(self._file, offset, len(raw), level))
+        self._add(offset, len(raw))
+
+    def _add(self, offset: int, length: int) -> None:
+        """A line worth showing."""
+        lines = self._lines
+        lines.offsets.append(offset)
+        lines.lengths.append(length)
+        lines.levels.append(self._level)
 
     def _plain(self, raw: bytes, offset: int) -> None:
         """Anything but a NeMo message: bars first, then what is left behind them."""
@@ -177,7 +199,7 @@ class ConsoleParser:
             if self._informs:
                 self._facts.continuation(raw)
         elif _TRACEBACK in raw:
-            self._mode, self._level = _Mode.TRACEBACK, Level.ERROR
+            self._mode, self._level = _Mode.TRACEBACK, _FAIL
         elif self._mode is _Mode.TRACEBACK and raw[:1].isspace():
             pass
         elif self._mode is _Mode.TRACEBACK and _EXCEPTION.match(raw):
@@ -187,28 +209,28 @@ class ConsoleParser:
             self._harmless = False
         else:
             self._other(raw)
-        self._lines.append(LogLine(self._file, offset, len(raw), self._level))
+        self._add(offset, len(raw))
 
     def _other(self, raw: bytes) -> None:
         self._harmless = raw.startswith((b"Exception ignored in", b"Exception in thread"))
         if self._mode is _Mode.EXCEPTION and not raw.startswith(
             (b"Set the environment", b"Epoch ", b"`Trainer")
         ):
-            self._level = Level.ERROR
+            self._level = _FAIL
         else:
             self._mode = _Mode.PLAIN
             if self._harmless or _ERROR.search(raw):
-                self._level = Level.ERROR
+                self._level = _FAIL
             else:
-                self._level = Level.WARNING if _WARNING.search(raw) else Level.INFO
+                self._level = _WARN if _WARNING.search(raw) else _INFO
         self._facts.plain(raw)
 
     def _take_bar(self) -> None:
-        """Read the newest training bar, if it has not been read."""
-        match = _EPOCH_BAR.match(self._bar)
-        if match:
-            self._facts.progress(int(match[1]), int(match[2]), int(match[3]), self._bar[match.end() :])
-        self._bar = b""
+        """Read the newest usual bar, if it has not been read."""
+        if self._bar is not None:
+            epoch, batch, batches, counters = self._bar.groups()
+            self._facts.progress(int(epoch), int(batch), int(batches), counters)
+            self._bar = None
 
     def _read_bar(self, match: re.Match[bytes]) -> None:
         title = match[1]
@@ -219,17 +241,6 @@ class ConsoleParser:
             self._facts.validating()
         elif title.lstrip().startswith(b"Training:"):
             self._facts.fit_begins()
-
-
-def _bare_bar(raw: bytes) -> int:
-    """Length of the training bar `raw` begins with, if nothing or a NeMo message follows; else 0.
-
-    Such a bar only replaces the one before it: it is read when someone asks where the run is. An
-    epoch's first bar is not bare, since what it means depends on the one before.
-    """
-    end = raw.find(b"]") + 1
-    bare = end == len(raw) or (raw.startswith(b"[NeMo ", end) and raw.find(b"[NeMo ", end + 6) < 0)
-    return end if bare and end and b"%|" in raw[:20] and b"| 0/" not in raw else 0
 
 
 def _skip_blank(raw: bytes, start: int) -> int:

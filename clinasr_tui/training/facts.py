@@ -45,9 +45,10 @@ class Facts:
 
     def __init__(self) -> None:
         self.starts = 0
-        self.samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self.sample_count = 0
-        self._reference: str | None = None
+        self._samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
+        self._heard: deque[tuple[int | None, bytes, bytes]] = deque(maxlen=MAX_SAMPLES)
+        self._reference: bytes | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -81,6 +82,14 @@ class Facts:
         self.starts += 1
         self._reset()
         self.phase = Phase.LOADING
+
+    @property
+    def samples(self) -> deque[Sample]:
+        """Sample predictions, oldest first, bounded. Most are never looked at: decoded on demand."""
+        while self._heard:
+            step, reference, prediction = self._heard.popleft()
+            self._samples.append(Sample(step, _said(reference), _said(prediction)))
+        return self._samples
 
     @property
     def position(self) -> tuple[int, int]:
@@ -194,19 +203,21 @@ class Facts:
                     self.accumulate = max(1, number)
 
     def _sample(self, text: bytes) -> None:
-        said = text[14:_MAX_TEXT].decode("utf-8", "replace").strip()
         if text.startswith(b"WER reference:"):
-            self._reference = said
-        elif text.startswith(b"WER predicted:") and self._reference is not None:
-            done = self.steps_done
-            training = self.phase is not Phase.VALIDATING
-            step = None if done is None else max(0, done if training else done - 1)
-            self.samples.append(Sample(step, self._reference, said))
-            self.sample_count += 1
+            self._reference = text
+        elif self._reference is not None and text.startswith(b"WER predicted:"):
+            step = self.steps_done
+            if step is not None:
+                step = max(0, step - (self.phase is Phase.VALIDATING))
+            self._heard.append((step, self._reference, text))
             self._reference = None
+            self.sample_count += 1
             if self.phase in (Phase.LOADING, Phase.SAVING):
                 self.phase = Phase.TRAINING
-            self._count_unknown(said, step)
+            if text.isascii():
+                self.unknown_run = 0
+            else:
+                self._count_unknown(_said(text), step)
 
     def _count_unknown(self, prediction: str, step: int | None) -> None:
         if UNKNOWN_PIECE in prediction and not prediction.replace(UNKNOWN_PIECE, "").strip():
@@ -265,6 +276,11 @@ class Facts:
         found = find_evidence(text)
         if found is not None:
             self.evidence.setdefault(*found)
+
+
+def _said(text: bytes) -> str:
+    """What follows "WER reference:" or "WER predicted:"."""
+    return text[14:_MAX_TEXT].decode("utf-8", "replace").strip()
 
 
 def _is_pulling(text: bytes) -> bool:

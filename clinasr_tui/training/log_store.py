@@ -7,15 +7,12 @@ import re
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
-from itertools import compress
+from itertools import compress, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from clinasr_tui.text import visible
+from clinasr_tui.training.log_lines import CODES, LEVELS, LogLine, LogLines
 from clinasr_tui.training.snapshot import Level
-
-if TYPE_CHECKING:
-    from clinasr_tui.training.console import LogLine
 
 MAX_LINES = 2_500_000
 """Lines kept: 15 bytes each."""
@@ -26,8 +23,6 @@ NOT_READABLE = "(this line can no longer be read from the mirror)"
 _CACHE = 4096
 _BLOCK = 1 << 18
 _NOTES = 0
-_CODES = {Level.INFO: 0, Level.WARNING: 1, Level.ERROR: 2}
-_LEVELS = (Level.INFO, Level.WARNING, Level.ERROR)
 # Cursor movements and colours of progress bars and warnings; other sequences are made visible.
 _BAR_SEQUENCES = re.compile(r"\x1b\[[0-9;]*[A-DKm]")
 _NEMO_PREFIX = re.compile(r"^\[NeMo ([A-Z]) \d{4}-\d\d-\d\d (\d\d:\d\d:\d\d) [^\]\n]{0,80}\] ?", re.MULTILINE)
@@ -82,7 +77,7 @@ class LogStore:
         self._offset = array("Q")
         self._length = array("I")
         self._level = bytearray()
-        self._counts = [0] * len(_LEVELS)
+        self._counts = [0] * len(LEVELS)
         self._counted = 0
         self._notes: list[str] = []
         self._texts: OrderedDict[int, str] = OrderedDict()
@@ -95,8 +90,16 @@ class LogStore:
 
     def append(self, lines: Iterable[LogLine]) -> None:
         """Take lines as the reader gives them."""
-        for line in lines:
-            self._add(self._file_id(line.file), line.offset, line.length, line.level)
+        if isinstance(lines, LogLines):
+            for batch in lines.batches:
+                self._file.extend(repeat(self._file_id(batch.file), len(batch)))
+                self._offset.extend(batch.offsets)
+                self._length.extend(batch.lengths)
+                self._level.extend(batch.levels)
+                self.version += 1
+        else:
+            for line in lines:
+                self._add(self._file_id(line.file), line.offset, line.length, line.level)
         self._trim()
 
     def note(self, text: str, level: Level = Level.INFO) -> None:
@@ -107,7 +110,7 @@ class LogStore:
 
     def level(self, index: int) -> Level:
         """Severity of a line."""
-        return _LEVELS[self._level[index]]
+        return LEVELS[self._level[index]]
 
     def file(self, index: int) -> str:
         """Name of the file a line stands in; "" for a note."""
@@ -136,14 +139,14 @@ class LogStore:
 
     def count(self, level: Level) -> int:
         """Lines of exactly this level."""
-        for code in range(len(_LEVELS)):
+        for code in range(len(LEVELS)):
             self._counts[code] += self._level.count(code, self._counted)
         self._counted = len(self._level)
-        return self._counts[_CODES[level]]
+        return self._counts[CODES[level]]
 
     def indices(self, levels: Collection[Level], start: int = 0, stop: int | None = None) -> array[int]:
         """Indices of the lines of these levels from `start` to before `stop` (None: the end)."""
-        wanted = bytes(level in levels for level in _LEVELS)
+        wanted = bytes(level in levels for level in LEVELS)
         stop = len(self) if stop is None else min(stop, len(self))
         start = max(0, start)
         return array("L", compress(range(start, stop), self._level[start:stop].translate(wanted.ljust(256))))
@@ -213,7 +216,7 @@ class LogStore:
         self._file.append(file)
         self._offset.append(offset)
         self._length.append(length)
-        self._level.append(_CODES[level])
+        self._level.append(CODES[level])
         self.version += 1
 
     def _trim(self) -> None:
@@ -222,7 +225,7 @@ class LogStore:
         gone = len(self) - self._limit + self._limit // 10
         for column in (self._file, self._offset, self._length, self._level):
             del column[:gone]
-        self._counts, self._counted = [0] * len(_LEVELS), 0
+        self._counts, self._counted = [0] * len(LEVELS), 0
         self.dropped += gone
         self.version += 1
 

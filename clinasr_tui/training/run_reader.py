@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import deque
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.training import health, outcome
-from clinasr_tui.training.console import ConsoleParser, LogLine
+from clinasr_tui.training.console import ConsoleParser
 from clinasr_tui.training.event_file import EventFileReader
 from clinasr_tui.training.exit_record import MAX_BYTES, ExitRecord, parse_exit
 from clinasr_tui.training.gpu import GpuReader, GpuTrack
 from clinasr_tui.training.layout import FileKind, kind_of
+from clinasr_tui.training.log_lines import LogLine, LogLines
 from clinasr_tui.training.snapshot import Outcome, Phase, RunSnapshot, Sample, Series
 from clinasr_tui.training.timeline import Timeline
 from clinasr_tui.training.told import Told, join
@@ -22,7 +22,7 @@ from clinasr_tui.training.told import Told, join
 if TYPE_CHECKING:
     from clinasr_tui.training.facts import Facts
 
-__all__ = ["LogLine", "RunReader", "read_run_folder", "to_json"]
+__all__ = ["LogLine", "LogLines", "RunReader", "read_run_folder", "to_json"]
 
 MAX_HELD = 100_000
 """Lines of NeMo's log held back while it is not clear whether a console was captured."""
@@ -45,12 +45,12 @@ class RunReader:
         self._exits: dict[str, bytearray] = {}
         self._gpus: dict[str, GpuReader] = {}
         self._damaged_before = 0
-        self._held: deque[LogLine] = deque(maxlen=MAX_HELD)
+        self._held = LogLines()
         self._settled = False
         self._first_at: float | None = None
         self._last_at: float | None = None
 
-    def feed(self, file: str, data: bytes, *, at: float | None = None) -> list[LogLine]:
+    def feed(self, file: str, data: bytes, *, at: float | None = None) -> LogLines:
         """Take the next bytes of `file` (relative path); `at` is when they came (Unix seconds).
 
         Returns the finished console lines worth showing: progress bars are folded away. Lines of
@@ -59,7 +59,7 @@ class RunReader:
         kind = kind_of(file)
         if kind is FileKind.GPU:
             self._gpus.setdefault(file, GpuReader()).feed(data)
-            return []
+            return LogLines()
         if at is not None:
             self._first_at = at if self._first_at is None else min(at, self._first_at)
             self._last_at = at if self._last_at is None else max(at, self._last_at)
@@ -76,22 +76,22 @@ class RunReader:
             if parser is None:
                 parser = self._streams[file] = ConsoleParser(file)
             return self._shown(kind, parser.feed(data))
-        return []
+        return LogLines()
 
-    def _shown(self, kind: FileKind, lines: list[LogLine]) -> list[LogLine]:
+    def _shown(self, kind: FileKind, lines: LogLines) -> LogLines:
         if kind is not FileKind.NEMO_LOG:
             return lines
-        self._held.extend(lines)
+        self._held.take(lines)
+        self._held.keep_last(MAX_HELD)
         return self._release()
 
-    def _release(self) -> list[LogLine]:
+    def _release(self) -> LogLines:
         if not self._settled:
-            return []
-        lines = [] if self._has_console else list(self._held)
-        self._held.clear()
-        return lines
+            return LogLines()
+        held, self._held = self._held, LogLines()
+        return LogLines() if self._has_console else held
 
-    def settle(self) -> list[LogLine]:
+    def settle(self) -> LogLines:
         """All that was there at the start has been fed: without a console among it, NeMo's log stands in.
 
         Returns the lines held back so far.
@@ -111,18 +111,19 @@ class RunReader:
         self._streams.pop(file, None)
         self._exits.pop(file, None)
         self._gpus.pop(file, None)
-        self._held = deque((line for line in self._held if line.file != file), maxlen=MAX_HELD)
+        self._held = self._held.without(file)
 
-    def close(self) -> list[LogLine]:
+    def close(self) -> LogLines:
         """No more bytes will come: give out unfinished last lines."""
-        lines: list[LogLine] = []
+        lines = LogLines()
         for file, parser in self._streams.items():
             last = parser.close()
             if kind_of(file) is FileKind.NEMO_LOG:
-                self._held.extend(last)
+                self._held.take(last)
             else:
-                lines += last
-        return lines + self.settle()
+                lines.take(last)
+        lines.take(self.settle())
+        return lines
 
     @property
     def _has_console(self) -> bool:
