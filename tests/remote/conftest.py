@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.dockerd import Dockerd
 from tests.support.sshd import Sshd
 
 
@@ -16,11 +15,3 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     with Sshd(tmp_path_factory.mktemp("sshd")) as server:
         server.trust()
         yield server
-
-
-@pytest.fixture(scope="module")
-def dockerd() -> Iterator[Dockerd]:
-    """A Docker engine with the image that stands in for NeMo's."""
-    with Dockerd() as engine:
-        engine.import_stand_in()
-        yield engine

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from clinasr_tui.errors import InputError, RemoteError
-from clinasr_tui.remote import receiver
+from clinasr_tui.launch import receiver
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.remote.scripts import start_script
 from clinasr_tui.text import visible

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import RemoteError
 from clinasr_tui.flywheel.recipe import Gpu
-from clinasr_tui.remote import machine_probe
-from clinasr_tui.remote.docker_socket import DOCKER_SOCKET
+from clinasr_tui.launch import machine_probe
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.remote.scripts import start_script
 from clinasr_tui.text import visible
 

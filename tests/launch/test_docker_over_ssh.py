@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clinasr_tui.errors import RemoteError
-from clinasr_tui.remote.docker_engine import ContainerSpec, ContainerState, Engine
+from clinasr_tui.launch.docker_engine import ContainerSpec, ContainerState, Engine
 from clinasr_tui.remote.host import SshSettings
 from clinasr_tui.remote.hosts import open_host
 from tests.support.dockerd import IMAGE

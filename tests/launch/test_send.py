@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clinasr_tui.errors import InputError, RemoteError
+from clinasr_tui.launch.send import Item, Sent, send
 from clinasr_tui.remote.host import Host, SshSettings, UnreachableError
 from clinasr_tui.remote.hosts import open_host
-from clinasr_tui.remote.send import Item, Sent, send
 
 if TYPE_CHECKING:
     from tests.support.sshd import Sshd
@@ -211,7 +211,7 @@ async def test_a_full_disk_is_said_before_and_while_sending(
     async with open_host(None, SshSettings()) as host:
         with pytest.raises(RemoteError, match=r"its disk has 0\.0 GB left"):
             await send(host, str(small_disk), [Item("big", BIG)])
-        monkeypatch.setattr("clinasr_tui.remote.send._SPARE", -(1 << 40))
+        monkeypatch.setattr("clinasr_tui.launch.send._SPARE", -(1 << 40))
         with pytest.raises(RemoteError, match="its disk is full"):
             await send(host, str(small_disk), [Item("big", BIG)])
     assert "big" not in files_in(small_disk)

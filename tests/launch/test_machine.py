@@ -13,9 +13,9 @@ import pytest
 
 from clinasr_tui.errors import RemoteError
 from clinasr_tui.flywheel.recipe import Gpu
+from clinasr_tui.launch.machine import Machine, look
 from clinasr_tui.remote.host import SshSettings
 from clinasr_tui.remote.hosts import open_host
-from clinasr_tui.remote.machine import Machine, look
 
 if TYPE_CHECKING:
     from tests.support.sshd import Sshd

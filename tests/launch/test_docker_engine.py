@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clinasr_tui.errors import RemoteError
-from clinasr_tui.remote.docker_engine import LABEL, ContainerSpec, ContainerState, Engine, Pulled
+from clinasr_tui.launch.docker_engine import LABEL, ContainerSpec, ContainerState, Engine, Pulled
 from clinasr_tui.remote.host import UnreachableError
 from tests.support.dockerd import IMAGE, Dockerd
 

@@ -17,7 +17,7 @@ from docker import errors
 from docker.types import DeviceRequest, Mount
 
 from clinasr_tui.errors import RemoteError
-from clinasr_tui.remote.docker_socket import DOCKER_SOCKET
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.text import visible
 
