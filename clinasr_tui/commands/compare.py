@@ -15,6 +15,7 @@ from clinasr_tui.commands.output import (
     percent,
     print_json,
     print_lines,
+    signature_line,
     table,
 )
 from clinasr_tui.commands.sources import Source, load_cycle, load_source, place_of, settings_of, workspace_of
@@ -169,6 +170,7 @@ def _story(result: Comparison, title: str) -> list[str]:
         ]
     if result.only_a or result.only_b:
         lines.append(f"left out of the pairs: {result.only_a} rows only in A, {result.only_b} only in B")
+    lines += ["", signature_line(result.signature)]
     return lines
 
 

@@ -68,6 +68,12 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{value * 100:+.0f} %".replace("-", "−")
 
 
+def signature_line(signature: Mapping[str, str]) -> str:
+    """What makes figures repeatable, in one line."""
+    parts = ", ".join(f"{key} {value}" for key, value in signature.items())
+    return f"signature: {parts or 'not known'}"
+
+
 def table(rows: Sequence[Sequence[str]], *, left: int = 1, indent: str = "  ") -> list[str]:
     """Align columns: the first `left` ones to the left, the others to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clinasr_tui.commands.output import add_json, figure, note, print_json, print_lines, table
+from clinasr_tui.commands.output import add_json, figure, note, print_json, print_lines, signature_line, table
 from clinasr_tui.commands.sources import Source, load_cycle, load_hypotheses
 from clinasr_tui.errors import ExitCode, InputError
 from clinasr_tui.flywheel.vocabulary import SECTION_FIELDS
@@ -109,7 +109,7 @@ def _story(board: Leaderboard) -> list[str]:
             lines.append(f"  {ipa_source_gap(board)}")
     lines += ["", "KER by term, worst first"]
     lines += table([[f.term, figure(f.ker), f"n {f.n}"] for f in board.terms] or [["(none)", "–", "n 0"]])
-    lines += ["", "signature: " + ", ".join(f"{key} {value}" for key, value in board.signature.items())]
+    lines += ["", signature_line(board.signature)]
     return lines
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinasr_tui.flywheel.decision import (
     ACTIONS,
@@ -19,19 +19,31 @@ from clinasr_tui.flywheel.decision import (
     sentence,
     verdict_reasons,
 )
-from clinasr_tui.flywheel.leaderboard import METRICS, GroupFigure, Leaderboard, build_leaderboard
-from clinasr_tui.flywheel.pairing import Pairing, held_out_rows, pair_rows, row_keys
-from clinasr_tui.flywheel.scoring import NO_KER, ScoredSet, Scores
+from clinasr_tui.flywheel.leaderboard import (
+    METRICS,
+    GroupFigure,
+    Leaderboard,
+    build_leaderboard,
+    signature,
+)
+from clinasr_tui.flywheel.paired_figures import ALL, PairedFigures, Slice
+from clinasr_tui.flywheel.pairing import (
+    Pairing,
+    differing_references,
+    file_name,
+    held_out_rows,
+    pair_rows,
+    row_keys,
+)
 from clinasr_tui.flywheel.vocabulary import SECTION_FIELDS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from clinasr_tui.flywheel.opinion import Judgement
+    from clinasr_tui.flywheel.scoring import ScoredSet
     from clinasr_tui.flywheel.thresholds import DecisionLimits
 
-_ALL = ("all categories",)
+_NAMED = 3
+"""Rows named of those that were left out."""
 
 __all__ = [
     "Comparison",
@@ -45,17 +57,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """One set of paired rows (all, held-out, trained): headline and KER by section field."""
-
-    rows: int
-    headline: dict[str, Difference]
-    by: dict[str, dict[str, Difference]]
-
-
-@dataclass(frozen=True, slots=True)
-class RowPair:
+class RowPair(NamedTuple):
     """One row in both cycles: indices into set A and set B."""
 
     a: int
@@ -91,6 +93,11 @@ class Comparison:
     """KER of those rows; None if nothing was compared."""
     targeted_held_out: Difference | None = None
     """KER of the held-out ones among them; None if which rows were held out is not known."""
+    left_out_a: tuple[int, ...] = ()
+    """Rows of A (counted from 0) that B does not have; not listed where nothing was paired."""
+    left_out_b: tuple[int, ...] = ()
+    signature: dict[str, str] = field(default_factory=dict)
+    """Normaliser, aggregation, KER rule, interval, test, library versions, seed: what makes it repeatable."""
     judgement: Judgement | None = None
     """The published verdict beside the honest one; None until both are weighed (`review`)."""
 
@@ -113,7 +120,7 @@ def compare(
     pairing = pair_rows(a.hypotheses, b.hypotheses)
     if not pairing.a:
         return _without_pairs(a, b, priority, limits)
-    figures = _PairedFigures(a, b, pairing, seed=seed, resamples=resamples)
+    figures = PairedFigures(a, b, pairing, seed=seed, resamples=resamples)
     keys = row_keys(a.hypotheses)
     flags = held_out_rows([keys[index] for index in pairing.a], held_out or ())
     out = figures.mask(flags)
@@ -130,14 +137,15 @@ def compare(
     else:
         story.append(_no_held_out(held_out))
     story += _beside(every, verdict)
-    story += _left_out(a, b, pairing)
+    left_out = pairing.left_out(len(a), len(b))
+    story += _left_out(a, b, pairing, left_out)
     return Comparison(
         every=every,
         held_out=slice_out,
         trained=figures.slice(~out) if slice_out is not None else None,
-        pairs=tuple(map(RowPair, pairing.a, pairing.b, flags)),
-        only_a=len(a) - len(pairing.a),
-        only_b=len(b) - len(pairing.b),
+        pairs=tuple(map(RowPair._make, zip(pairing.a, pairing.b, flags, strict=True))),
+        only_a=len(left_out[0]),
+        only_b=len(left_out[1]),
         fixed=figures.changed(1, 0),
         broken=figures.changed(0, 1),
         still_wrong=figures.changed(1, 1),
@@ -149,6 +157,9 @@ def compare(
         names=names,
         targeted=pooled,
         targeted_held_out=alone,
+        left_out_a=left_out[0],
+        left_out_b=left_out[1],
+        signature=_paired_signature(resamples, seed),
     )
 
 
@@ -178,7 +189,7 @@ def compare_leaderboards(
     pooled_a, pooled_b = _pooled(a, priority), _pooled(b, priority)
     names = tuple(priority)
     if pooled_a.ker is None or pooled_b.ker is None:
-        pooled, names = every.headline["ker"], _ALL
+        pooled, names = every.headline["ker"], ALL
     else:
         pooled = difference(pooled_a.ker, pooled_b.ker, min(pooled_a.n, pooled_b.n))
     verdict = published(pooled, limits)
@@ -189,6 +200,7 @@ def compare_leaderboards(
     ]
     if a.rows != b.rows:
         story.append(f"The sets differ in size: {a.rows} and {b.rows} rows.")
+    story += _scored_otherwise(a, b)
     return Comparison(
         every=every,
         held_out=None,
@@ -206,16 +218,17 @@ def compare_leaderboards(
         reasons=tuple(story),
         names=names,
         targeted=pooled,
+        signature=_common_signature(a, b),
     )
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:
     """The JSON keys of the `compare` command, without `schema`."""
-    every = _slice_json(comparison.every)
+    held_out, trained = comparison.held_out, comparison.trained
     return {
-        **every,
-        "held_out": comparison.held_out and _slice_json(comparison.held_out),
-        "trained": comparison.trained and _slice_json(comparison.trained),
+        **comparison.every.as_json(),
+        "held_out": held_out and held_out.as_json(),
+        "trained": trained and trained.as_json(),
         "priority": list(comparison.priority),
         "verdict": str(comparison.verdict),
         "action": comparison.action,
@@ -225,107 +238,9 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         },
         "only_a": comparison.only_a,
         "only_b": comparison.only_b,
+        "left_out": {"a": list(comparison.left_out_a), "b": list(comparison.left_out_b)},
+        "signature": dict(comparison.signature),
     }
-
-
-def _slice_json(part: Slice) -> dict[str, Any]:
-    return {
-        "rows": part.rows,
-        "headline": {name: asdict(figure) for name, figure in part.headline.items()},
-        "by": {
-            field: {value: asdict(figure) for value, figure in groups.items()}
-            for field, groups in part.by.items()
-        },
-    }
-
-
-class _PairedFigures:
-    """The paired rows' scores as columns, and differences of any part of them (a mask over the pairs)."""
-
-    def __init__(self, a: ScoredSet, b: ScoredSet, pairing: Pairing, *, seed: int, resamples: int) -> None:
-        import numpy as np
-
-        from clinasr_tui.flywheel.stats import cluster_ids
-
-        self.everything = np.ones(len(pairing.a), dtype=bool)
-        left, right = _row_values(a.scores, pairing.a), _row_values(b.scores, pairing.b)
-        self._values = {name: (left[name], right[name]) for name in METRICS}
-        self._with_term = (left["ker"] != NO_KER) & (right["ker"] != NO_KER)
-        self._clusters = cluster_ids([a.hypotheses.term[index] for index in pairing.a])
-        self._fields = {
-            name: [a.hypotheses.column(name)[index] for index in pairing.a] for name in SECTION_FIELDS
-        }
-        self._drawing = {"seed": seed, "resamples": resamples}
-
-    def mask(self, flags: list[bool]) -> NDArray[np.bool_]:
-        """Flags a pair as a mask."""
-        import numpy as np
-
-        return np.array(flags, dtype=bool)
-
-    def targeted(self, priority: tuple[str, ...]) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-        """Pairs of the priority categories and their names; every pair if they have no row with a term."""
-        chosen = self.mask([name in priority for name in self._fields["entity_category"]])
-        return (chosen, tuple(priority)) if (chosen & self._with_term).any() else (self.everything, _ALL)
-
-    def changed(self, before: int, after: int) -> tuple[int, ...]:
-        """Pairs whose KER was `before` in A and is `after` in B."""
-        left, right = self._values["ker"]
-        return tuple((self._with_term & (left == before) & (right == after)).nonzero()[0].tolist())
-
-    def slice(self, mask: NDArray[np.bool_]) -> Slice:
-        """Headline and sections of the pairs in `mask`; values in order of first appearance."""
-        by: dict[str, dict[str, Difference]] = {}
-        for field, values in self._fields.items():
-            here = dict.fromkeys(value for value, inside in zip(values, mask.tolist(), strict=True) if inside)
-            numbers = {value: number for number, value in enumerate(here)}
-            codes = self._codes(values, numbers)
-            by[field] = {
-                value: self.difference("ker", mask & (codes == number)) for value, number in numbers.items()
-            }
-        headline = {name: self.difference(name, mask) for name in METRICS}
-        return Slice(int(mask.sum()), headline, by)
-
-    def _codes(self, values: list[str], numbers: dict[str, int]) -> NDArray[np.intp]:
-        import numpy as np
-
-        return np.array([numbers.get(value, -1) for value in values], dtype=np.intp)
-
-    def difference(self, metric: str, mask: NDArray[np.bool_]) -> Difference:
-        """One metric of the pairs in `mask`, with its interval and, for KER and SER, McNemar's p."""
-        from clinasr_tui.flywheel.stats import mcnemar_exact, mean_interval
-
-        chosen = mask & self._with_term if metric == "ker" else mask
-        left, right = (values[chosen] for values in self._values[metric])
-        n = len(left)
-        if n == 0:
-            return difference(None, None, 0)
-        p = None
-        if metric in ("ker", "ser"):
-            p = mcnemar_exact(int((left < right).sum()), int((left > right).sum()))
-        return difference(
-            math.fsum(left.tolist()) / n,
-            math.fsum(right.tolist()) / n,
-            n,
-            ci95=mean_interval(right - left, self._clusters[chosen], **self._drawing),
-            p=p,
-        )
-
-
-def _row_values(scores: Scores, indices: tuple[int, ...]) -> dict[str, NDArray[np.float64]]:
-    """The four scores of the rows at `indices`, KER being NO_KER where there is none."""
-    import numpy as np
-
-    at = np.array(indices, dtype=np.intp)
-    words, characters = (
-        np.asarray(errors)[at] / np.maximum(np.asarray(lengths)[at], 1)
-        for errors, lengths in (
-            (scores.word_errors, scores.reference_words),
-            (scores.char_errors, scores.reference_chars),
-        )
-    )
-    ker, ser = (np.asarray(column)[at].astype(float) for column in (scores.ker, scores.ser))
-    return {"wer": words, "cer": characters, "ker": ker, "ser": ser}
 
 
 def _by_group(a: dict[str, GroupFigure], b: dict[str, GroupFigure]) -> dict[str, Difference]:
@@ -371,14 +286,48 @@ def _beside(every: Slice, verdict: Verdict) -> Iterator[str]:
         yield FORGETTING_NOT_MEASURED
 
 
-def _left_out(a: ScoredSet, b: ScoredSet, pairing: Pairing) -> Iterator[str]:
+def _left_out(
+    a: ScoredSet, b: ScoredSet, pairing: Pairing, left_out: tuple[Sequence[int], Sequence[int]]
+) -> Iterator[str]:
     """What pairing left out or took on trust."""
-    only_a, only_b = len(a) - len(pairing.a), len(b) - len(pairing.b)
-    if only_a or only_b:
-        yield f"Left out: rows only in A {only_a}, only in B {only_b}."
+    if left_out[0] or left_out[1]:
+        sides = zip("AB", (a, b), left_out, strict=True)
+        names = "; ".join(f"{name}: {_some(side, rows)}" for name, side, rows in sides if rows)
+        yield f"Left out: rows only in A {len(left_out[0])}, only in B {len(left_out[1])} ({names})."
     if pairing.by_name:
         yield f"Rows paired by file name, as their folders differ: {pairing.by_name}."
-    references = (a.hypotheses.reference, b.hypotheses.reference)
-    differ = sum(references[0][i] != references[1][k] for i, k in zip(pairing.a, pairing.b, strict=True))
+    differ = differing_references(a.hypotheses, b.hypotheses, pairing)
     if differ:
         yield f"Rows with another reference text in B, whose change is not the model's alone: {differ}."
+
+
+def _some(scored: ScoredSet, rows: Sequence[int]) -> str:
+    names = [file_name(scored.hypotheses.audio_filepath[row]) or "(no audio)" for row in rows[:_NAMED]]
+    return ", ".join([*names, "…"] if len(rows) > _NAMED else names)
+
+
+def _paired_signature(resamples: int, seed: int) -> dict[str, str]:
+    return {
+        **signature(resamples=resamples, seed=seed),
+        "pairs": "same audio file and term",
+        "interval": f"95 % of the difference, percentile bootstrap over terms, {resamples} resamples, "
+        "a row's two scores drawn together",
+        "test": "exact McNemar, two-sided",
+    }
+
+
+def _common_signature(a: Leaderboard, b: Leaderboard) -> dict[str, str]:
+    """What both sides were made with; where they differ, both, and where one is silent, the other's."""
+    sides = {key: (a.signature.get(key), b.signature.get(key)) for key in (*a.signature, *b.signature)}
+    return {
+        key: next(filter(None, both)) if None in both or both[0] == both[1] else f"A: {both[0]}; B: {both[1]}"
+        for key, both in sides.items()
+    }
+
+
+def _scored_otherwise(a: Leaderboard, b: Leaderboard) -> Iterator[str]:
+    """Rules by which the two sides were not scored alike."""
+    for key in ("normaliser", "aggregation", "ker"):
+        one, two = a.signature.get(key), b.signature.get(key)
+        if one is not None and two is not None and one != two:
+            yield f"The sides were not scored alike, {key}: {one} and {two}; score both sides again."

@@ -25,6 +25,8 @@ _BLOCK = 500
 """Resamples of one random stream."""
 _CELLS = 1 << 17
 """Clusters drawn at a time: what is made of them fits the processor's cache."""
+_FEW = 1 << 13
+"""Up to so many clusters 16 random bits are seldom refused: then they cost less than 32."""
 _DRAWS = 200_000_000
 """Cluster draws an interval may cost, half a second."""
 _KIND_COST = 40
@@ -167,7 +169,7 @@ def _draws(size: int, block: int, seed: int) -> Iterator[NDArray[np.unsignedinte
     step = max(1, _CELLS // size)
     for start in range(0, _BLOCK, step):
         shape = (min(step, _BLOCK - start), size)
-        yield generator.integers(0, size, size=shape, dtype=np.uint16 if size <= 1 << 16 else np.uint32)
+        yield generator.integers(0, size, size=shape, dtype=np.uint16 if size <= _FEW else np.uint32)
 
 
 def _counted(table: NDArray[np.float64], draws: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.float64]:

@@ -37,6 +37,7 @@ __all__ = [
     "ker_intervals",
     "mcnemar_exact",
     "mean_interval",
+    "sums_by_cluster",
 ]
 
 _TAIL = 0.025
@@ -88,12 +89,16 @@ def mean_interval(
 
     For a difference pass b − a of each pair: the pair stays together, which is what pairing means.
     """
+    return clustered_interval(*sums_by_cluster(values, clusters), resamples=resamples, seed=seed)
+
+
+def sums_by_cluster(
+    values: NDArray[Any], clusters: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """The sum of the values (one a row) and the number of rows of every cluster."""
     import numpy as np
 
-    if len(values) == 0:
-        return None
-    sums, counts = np.bincount(clusters, weights=values), np.bincount(clusters)
-    return clustered_interval(sums, counts, resamples=resamples, seed=seed)
+    return np.bincount(clusters, weights=values).astype(np.float64), np.bincount(clusters)
 
 
 def ker_interval(

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.flywheel import parallel, score_file, transcript_blocks
+from clinasr_tui.flywheel import score_file
 from clinasr_tui.flywheel.columns import GONE, StoredColumn
 from clinasr_tui.flywheel.hypotheses import COLUMNS, read_hypotheses
 from clinasr_tui.flywheel.leaderboard import build_leaderboard, to_json
@@ -24,6 +22,7 @@ from clinasr_tui.flywheel.manifest import read_manifest
 from clinasr_tui.flywheel.manifest_fill import fill_from_manifest
 from clinasr_tui.flywheel.results import write_results
 from clinasr_tui.flywheel.scoring import ScoredSet, score
+from tests.support.large_files import large
 from tests.support.slow_scores import ADVERSARIAL, slow
 
 
@@ -43,25 +42,6 @@ def row(number: int, ref: str, hyp: str, term: str | None, **more: object) -> di
 def adversarial_rows(times: int) -> list[dict[str, object]]:
     texts = [texts for _ in range(times) for texts in ADVERSARIAL]
     return [row(number, *of, note=f"key: {number}") for number, of in enumerate(texts)]
-
-
-def in_turn(
-    function: Any, parts: list[tuple[Any, ...]], *, progress: Any, work: str, meanwhile: Any = None
-) -> list[Any]:
-    return [function(*part, progress=progress) for part in parts]
-
-
-@contextmanager
-def large(parts: int, *, block: int | None = None) -> Iterator[None]:
-    """Files of any size are large, of so many parts; done in turn here where `block` sets a block's size."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(score_file, "LARGE_BYTES", 1)
-        patch.setattr(score_file, "_LEAST_PART", 1)
-        patch.setattr(parallel, "processes", lambda: parts)
-        if block is not None:
-            patch.setattr(transcript_blocks, "BLOCK_BYTES", block)
-            patch.setattr(parallel, "run_parts", in_turn)
-        yield
 
 
 def assert_same(stored: ScoredSet, plain: ScoredSet) -> None:
