@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 
 from clinasr_tui.flywheel import resampling
+from clinasr_tui.flywheel.comparison import compare
+from clinasr_tui.flywheel.scoring import ScoredSet, score
 from clinasr_tui.flywheel.stats import (
     cluster_ids,
     clustered_interval,
+    group_intervals,
     ker_interval,
+    ker_intervals,
     mcnemar_exact,
     mean_interval,
 )
@@ -131,3 +135,152 @@ def test_mcnemar_huge_counts() -> None:
     assert mcnemar_exact(b, c) == pytest.approx(math.erfc(z / math.sqrt(2)), rel=0.01)
     with pytest.raises(ValueError, match="negative"):
         mcnemar_exact(-1, 2)
+
+
+def heard_below(p: Fraction, heard: int, n: int) -> Fraction:
+    """The chance of at most `heard` hits of `n`."""
+    return sum((math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(heard + 1)), Fraction(0))
+
+
+def clopper_pearson_upper(heard: int, n: int) -> float:
+    """By halving: the rate at which so few hits have a chance of 2.5 %."""
+    low, high = Fraction(0), Fraction(1)
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if heard_below(middle, heard, n) > Fraction(1, 40) else (low, middle)
+    return float(low)
+
+
+def all_at_one_end(terms: int, *, hit: bool, rows: int = 3) -> ScoredSet:
+    return scored(*(row for n in range(terms) for row in by_hit([hit] * rows, term=f"t{n}", start=n * rows)))
+
+
+@pytest.mark.parametrize("terms", [2, 3, 7, 30])
+def test_where_nothing_varies_the_interval_is_the_exact_binomial_one_of_the_terms(terms: int) -> None:
+    upper = clopper_pearson_upper(0, terms)
+    assert ker_interval(all_at_one_end(terms, hit=True)) == pytest.approx((0.0, upper), abs=1e-9)
+    assert ker_interval(all_at_one_end(terms, hit=False)) == pytest.approx((1 - upper, 1.0), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("terms", "upper"), [(5, 0.5218), (10, 0.3085), (20, 0.1684), (50, 0.0711), (100, 0.0362)]
+)
+def test_exact_binomial_intervals_of_the_published_tables(terms: int, upper: float) -> None:
+    low, high = ker_interval(all_at_one_end(terms, hit=True, rows=1))
+    assert (low, round(high, 4)) == (0.0, upper)
+
+
+def test_one_row_that_differs_ends_the_exact_interval() -> None:
+    rows = by_hit([True] * 9 + [False], term="a") + by_hit([True] * 10, term="b", start=10)
+    low, high = ker_interval(scored(*rows))
+    assert (low, high) == (0.0, 0.1)
+
+
+GROUPED = [
+    *by_hit([True, False, False], term="a", category="drug", noise="clean"),
+    *by_hit([False, False], term="b", category="drug", noise="snr_5db", start=3),
+    *by_hit([True, True, True, False], term="c", category="drug", noise="clean", start=5),
+    *by_hit([True, False], term="d", category="drug", noise="snr_5db", start=9),
+    *by_hit([True], term="e", category="drug", noise="clean", start=11),
+    *by_hit([True, False], term="f", category="lab", noise="clean", start=12),
+    *by_hit([False, False, False], term="g", category="lab", noise="snr_5db", start=14),
+    *by_hit([True], term="h", category="role", noise="", start=17),
+    *by_hit([True, True], term="i", category="anatomy", noise="", start=18),
+    *by_hit([True], term="j", category="anatomy", noise="", start=20),
+    {"ref": "no term", "hyp": "none", "category": "drug", "noise": "clean"},
+]
+
+
+def was_heard(row: dict[str, str]) -> bool:
+    return row["term"] in row["hyp"].split()
+
+
+def drawn_by_hand(chosen: list[dict[str, str]]) -> tuple[float, float]:
+    """Every way to draw the group's own terms anew."""
+    terms = dict.fromkeys(row["term"] for row in chosen)
+    groups = [[row for row in chosen if row["term"] == term] for term in terms]
+    misses = [float(sum(not was_heard(row) for row in group)) for group in groups]
+    return every_resample(misses, [float(len(group)) for group in groups])
+
+
+@pytest.mark.parametrize("field", ["category", "noise"])
+def test_group_intervals_are_those_of_their_rows_by_hand(field: str) -> None:
+    found = group_intervals(scored(*GROUPED), {"category": "entity_category"}.get(field, "noise_level"))
+    with_term = [row for row in GROUPED if "term" in row]
+    for value in dict.fromkeys(row[field] for row in with_term):
+        chosen = [row for row in with_term if row[field] == value]
+        terms = {row["term"] for row in chosen}
+        if len(terms) < 2:
+            assert value not in found
+        elif all(map(was_heard, chosen)):
+            assert found[value] == pytest.approx((0.0, clopper_pearson_upper(0, len(terms))), abs=1e-9)
+        else:
+            assert found[value] == pytest.approx(drawn_by_hand(chosen), abs=0.03)
+    assert set(found) == ({"drug", "lab", "anatomy"} if field == "category" else {"clean", "snr_5db", ""})
+
+
+def test_group_intervals_are_those_of_the_group_alone() -> None:
+    whole = demo_cycle(1)
+    overall, groups = ker_intervals(whole, ("entity_category", "noise_level"), resamples=900)
+    assert overall == ker_interval(whole, resamples=900)
+    for field, found in groups.items():
+        assert found == group_intervals(whole, field, resamples=900)
+        column = whole.hypotheses.column(field)
+        for value, interval in found.items():
+            rows = [index for index, text in enumerate(column) if text == value]
+            alone = score(whole.hypotheses.select(rows))
+            assert interval == ker_interval(whole, rows, resamples=900) == ker_interval(alone, resamples=900)
+
+
+def test_the_order_of_the_rows_changes_no_interval() -> None:
+    whole = demo_cycle(2)
+    back = score(whole.hypotheses.select(range(len(whole) - 1, -1, -1)))
+    assert ker_interval(back) == ker_interval(whole)
+    assert group_intervals(back, "noise_level") == group_intervals(whole, "noise_level")
+
+
+def test_paired_interval_of_all_resamples_of_the_terms() -> None:
+    before = [[1, 1, 1], [1, 0], [1, 1, 1, 1], [0, 1], [1, 1], [0]]
+    after = [[0, 1, 0], [1, 0], [0, 0, 1, 0], [1, 1], [0, 1], [0]]
+    sides = [
+        scored(
+            *(
+                row
+                for number, misses in enumerate(side)
+                for row in by_hit([not miss for miss in misses], term=f"t{number}", start=10 * number)
+            )
+        )
+        for side in (before, after)
+    ]
+    found = compare(*sides, resamples=20_000).every.headline["ker"]
+    sums = [float(sum(two) - sum(one)) for one, two in zip(before, after, strict=True)]
+    exact = every_resample(sums, [float(len(one)) for one in before])
+    assert found.ci95 == pytest.approx(exact, abs=0.03)
+    assert found.delta == pytest.approx(sum(sums) / 14)
+
+
+@pytest.mark.parametrize(("b", "c"), [(0, 1), (1, 4), (3, 3), (0, 9), (2, 8), (5, 7)])
+def test_mcnemar_against_every_way_the_changed_rows_can_fall(b: int, c: int) -> None:
+    n = b + c
+    falls = [sum(way) for way in itertools.product((0, 1), repeat=n)]
+    as_far = sum(abs(2 * fall - n) >= abs(b - c) for fall in falls)
+    assert mcnemar_exact(b, c) == as_far / 2**n
+
+
+def test_mcnemar_published_example() -> None:
+    # Agresti, "Categorical Data Analysis", presidential approval: 150 and 86 changed their minds.
+    assert mcnemar_exact(150, 86) == pytest.approx(3.7e-05, rel=0.02)
+    assert mcnemar_exact(1, 7) == 0.0703125
+
+
+@pytest.mark.parametrize("size", [9, 300, 9000, 70_000])
+def test_every_cluster_is_drawn_equally_often(size: int) -> None:
+    times = np.zeros(size)
+    for block in range(max(1, 70_000 // size // 500)):
+        for draws in resampling._draws(size, block, 42):
+            assert draws.shape[1] == size
+            times += np.bincount(draws.ravel(), minlength=size)
+    expected = times.sum() / size
+    assert abs(times - expected).max() < 6 * math.sqrt(expected)
+    thirds = [part.sum() for part in np.array_split(times, 3)]
+    assert max(thirds) - min(thirds) < 8 * math.sqrt(sum(thirds) / 3)
