@@ -28,7 +28,7 @@ def every_resample(sums: list[float], counts: list[float]) -> tuple[float, float
     """The exact percentile interval: all draws of len(sums) clusters with replacement."""
     draws = itertools.product(range(len(sums)), repeat=len(sums))
     ratios = [sum(sums[i] for i in draw) / sum(counts[i] for i in draw) for draw in draws]
-    low, high = np.percentile(ratios, (2.5, 97.5))
+    low, high = np.percentile(ratios, (2.5, 97.5), method="inverted_cdf")
     return float(low), float(high)
 
 
