@@ -69,8 +69,8 @@ class Following:
     @property
     def texts(self) -> list[str]:
         """The text of every line told, read where the line says it stands."""
-        return [
-            self.watch.mirror_path(line.file).read_bytes()[line.offset : line.offset + line.length].decode()
-            for update in self.updates
-            for line in update.lines
-        ]
+        files: dict[str, bytes] = {}
+        lines = [line for update in self.updates for line in update.lines]
+        for file in {line.file for line in lines}:
+            files[file] = self.watch.mirror_path(file).read_bytes()
+        return [files[line.file][line.offset : line.offset + line.length].decode() for line in lines]

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 CONFIG = """\
@@ -28,6 +29,7 @@ MaxStartups 100
 PrintMotd no
 LogLevel VERBOSE
 """
+_CONNECTION = b"SSH_CONNECTION="
 CLIENT = """\
 Host lab
   HostName 127.0.0.1
@@ -151,6 +153,19 @@ class Sshd:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         return len(pids)
+
+    def commands(self) -> list[int]:
+        """Process ids of what still runs for connections of this server, alive or gone."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                with suppress(OSError):
+                    environ = (entry / "environ").read_bytes().split(b"\0")
+                    if any(
+                        one.endswith(b" %d" % self.port) for one in environ if one.startswith(_CONNECTION)
+                    ):
+                        found.append(int(entry.name))
+        return found
 
     def stop(self) -> None:
         """End the server and its connections."""
