@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clinasr_tui.training.sample_history import Terms
 from clinasr_tui.training.snapshot import Sample
 from clinasr_tui.widgets.facet_lines import facet_lines, facet_token
 from clinasr_tui.widgets.histogram import FINE_BINS, count_bins, draw_histogram, rebin
@@ -133,3 +134,65 @@ async def test_a_right_prediction_is_said_to_be_right(bench: Callable[[Widget], 
         await pilot.pause()
         assert view.render().plain.splitlines() == ["hold the dose", "✔ as the reference"]
         assert str(view.border_title) == "latest sample"
+
+
+def learned(*predictions: str) -> list[Sample]:
+    return [Sample(step, "please hold the Vancomycin now", text) for step, text in enumerate(predictions)]
+
+
+async def test_a_term_is_marked_and_its_hearing_told(bench: Callable[[Widget], App[None]]) -> None:
+    view = SampleView()
+    async with bench(view).run_test(size=(60, 14)) as pilot:
+        view.use_terms(Terms.of(["vancomycin", "hold"]))
+        view.show(
+            learned(
+                "please hold the vancomisen now",
+                "please hold the vancomicin now",
+                "please hold the vanco micin now",
+                "please hold the vancomicin now",
+                "please hold the vancomycin now",
+            )
+        )
+        await pilot.pause()
+        text = view.render().plain
+        assert "✔ as the reference" in text
+        assert "hold heard as: ✔ ×5" in text
+        view.use_terms(Terms.of(["vancomycin"]))
+        text = " ".join(view.render().plain.split())
+        assert "heard as: vancomisen → vancomicin → vanco micin → vancomicin → ✔ (step 4)" in text
+        term = [span for span in view.render().spans if "underline" in str(span.style)]
+        assert view.render().plain[term[0].start : term[0].end] == "vancomycin"
+        view.step(-1)
+        text = " ".join(view.render().plain.split())
+        assert "heard as: vancomisen → vancomicin → vanco micin → vancomicin (step 3)" in text
+
+
+async def test_the_samples_of_one_term_are_stepped_through(bench: Callable[[Widget], App[None]]) -> None:
+    view = SampleView()
+    other = [Sample(9, "he takes apixaban daily", "he takes a pixaban daily")]
+    async with bench(view).run_test(size=(60, 14)) as pilot:
+        view.next_term(1)
+        view.use_terms(Terms.of(["vancomycin", "apixaban"]))
+        view.show([*learned("please hold vancomicin", "please hold the vancomycin now"), *other])
+        await pilot.pause()
+        view.next_term(1)
+        assert view.group == "apixaban"
+        assert str(view.border_title) == "apixaban · 1 of 1 · step 9"
+        view.next_term(1)
+        assert str(view.border_title) == "vancomycin · 2 of 2 · step 1"
+        view.step(-1)
+        assert str(view.border_title) == "vancomycin · 1 of 2 · step 0"
+        view.show([*learned("please hold vancomicin", "x", "please hold the vancomycin now"), *other])
+        assert str(view.border_title) == "vancomycin · 1 of 3 · step 0"
+        view.newest()
+        assert (view.group, str(view.border_title)) == (None, "latest sample · step 9")
+
+
+async def test_without_terms_a_reference_is_its_own_group(bench: Callable[[Widget], App[None]]) -> None:
+    view = SampleView()
+    async with bench(view).run_test(size=(60, 14)):
+        view.show([*learned("a", "b"), Sample(9, "he takes apixaban daily", "x")])
+        view.next_term(-1)
+        assert view.group == "he takes apixaban daily"
+        view.next_term(1)
+        assert str(view.border_title) == "please hold the Vancomyc · 2 of 2 · step 1"
