@@ -10,7 +10,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-from clinasr_tui.training.evidence import find_evidence
+from clinasr_tui.training.evidence import cancelled_by, ended_by, find_evidence
 from clinasr_tui.training.snapshot import Phase, Sample
 
 MAX_SAMPLES = 1000
@@ -38,6 +38,8 @@ class Dataset:
     hours: float
     filtered: int = 0
     filtered_hours: float = 0.0
+    counted: bool = False
+    """True once the count of dropped files has come too."""
 
 
 class Facts:
@@ -66,10 +68,12 @@ class Facts:
         self._counters = b""
         self.validations: list[tuple[int, float]] = []
         self.finished = False
-        self.stop_signal: str | None = None
+        self._stop: tuple[str, str | None, tuple[int, int]] | None = None
+        self._killed: str | None = None
         self.exception: str | None = None
         self.fatal = False
         self.evidence: dict[str, str] = {}
+        self._evidence_at: dict[str, tuple[int, int]] = {}
         self.unknown_run = 0
         self.unknown_since: int | None = None
         self._crash: tuple[int, int] | None = None
@@ -100,6 +104,30 @@ class Facts:
     def crashed(self) -> bool:
         """True if an exception was printed and training has not gone on since."""
         return self._crash is not None and self.position <= self._crash
+
+    @property
+    def killed(self) -> str | None:
+        """Signal that ended the script, by a shell's or scheduler's word; None if training has gone on."""
+        return self._killed if self.crashed else None
+
+    @property
+    def stop_signal(self) -> str | None:
+        """Signal that asked the script to stop, None if training has gone on since."""
+        return self._stop[0] if self._stop and not self._went_on(self._stop[2]) else None
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Who asked it to stop, where that is said."""
+        return self._stop[1] if self._stop and not self._went_on(self._stop[2]) else None
+
+    def survived(self, cause: str) -> bool:
+        """True if training has gone on since the evidence of a cause."""
+        return cause in self._evidence_at and self._went_on(self._evidence_at[cause])
+
+    def _went_on(self, since: tuple[int, int]) -> bool:
+        """True if more has been done since a position than the batch that was under way."""
+        epoch, batch = self.position
+        return epoch > since[0] or (epoch == since[0] and batch > since[1] + 2)
 
     @property
     def steps_done(self) -> int | None:
@@ -157,6 +185,7 @@ class Facts:
                 self.datasets.append(Dataset(int(match[1]), float(match[2])))
         elif match := _FILTERED.search(text):
             if self.datasets:
+                self.datasets[-1].counted = True
                 self.datasets[-1].filtered = int(match[1])
                 self.datasets[-1].filtered_hours = float(match[2])
         elif text.startswith(b"Using RNNT Loss : tdt"):
@@ -246,15 +275,32 @@ class Facts:
                 self.restart()
             self._expects_gpu_line = False
         elif b"Detected KeyboardInterrupt" in text:
-            self.stop_signal = "SIGINT"
+            self._stopped("SIGINT")
         elif b"Received SIGTERM" in text:
-            self.stop_signal = "SIGTERM"
+            self._stopped("SIGTERM")
         elif text.startswith(b"Using 16bit Automatic Mixed Precision"):
             self.precision = "16-mixed"
         elif text.startswith(b"Error executing job with overrides"):
             self.fatal = True
         else:
-            self.problem(text[:_MAX_TEXT])
+            line = text[:_MAX_TEXT].decode("utf-8", "replace")
+            self._ended(line)
+            self._evidence(line)
+
+    def _ended(self, text: str) -> None:
+        """A shell's or scheduler's word about the end; nothing can be ended that has finished."""
+        if self.finished:
+            return
+        if (scheduler := cancelled_by(text)) is not None:
+            self._stopped("SIGTERM", scheduler)
+        elif (name := ended_by(text)) in ("SIGTERM", "SIGINT"):
+            self._stopped(name)
+        elif name is not None:
+            self._killed, self._crash = name, self.position
+
+    def _stopped(self, name: str, reason: str | None = None) -> None:
+        if self._stop is None or reason is not None:
+            self._stop = (name, reason, self.position)
 
     def _validation(self, match: re.Match[bytes]) -> None:
         self.phase = Phase.SAVING
@@ -269,13 +315,14 @@ class Facts:
         self.exception = text[:_MAX_TEXT].decode("utf-8", "replace").strip()
         self._crash = self.position
         if self.exception.startswith("KeyboardInterrupt"):
-            self.stop_signal = "SIGINT"
+            self._stopped("SIGINT")
         self._evidence(self.exception)
 
     def _evidence(self, text: str) -> None:
         found = find_evidence(text)
         if found is not None:
             self.evidence.setdefault(*found)
+            self._evidence_at[found[0]] = self.position
 
 
 def _said(text: bytes) -> str:

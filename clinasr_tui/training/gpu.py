@@ -199,6 +199,16 @@ def _idle(track: GpuTrack) -> float | None:
     return 0.0 if oldest is None else newest - oldest
 
 
+def worked_within(tracks: Iterable[GpuTrack], seconds: float) -> bool | None:
+    """True if a GPU of the machine has worked in the last `seconds`; None if that is not known."""
+    known = None
+    for track in tracks:
+        for sample in _within(track.samples, seconds):
+            if sample.utilisation is not None:
+                known = known or sample.utilisation >= BUSY
+    return known
+
+
 def usual_utilisation(tracks: Iterable[GpuTrack], seconds: float) -> float | None:
     """Median utilisation (per cent) over the last `seconds` of the GPU that works most.
 

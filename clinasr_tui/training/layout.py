@@ -20,6 +20,8 @@ class FileKind(StrEnum):
     """exit.json of our launcher ({"exit_code": 0, …}) or an `rc` file (last word is the code)."""
     GPU = "gpu"
     """nvidia-smi query output."""
+    RECORD = "record"
+    """training_run_info.json, where the launcher left one in the run folder."""
 
 
 GPU_LIVE = "nvidia-smi.live.csv"
@@ -36,6 +38,7 @@ WATCHED_PATTERNS = (
     "nvidia-smi.csv",
     "gpu.csv",
     GPU_LIVE,
+    "training_run_info.json",
     "*events.out.tfevents.*",
     "*nemo_log_globalrank-0_localrank-0.txt",
 )
@@ -50,6 +53,7 @@ _BY_NAME = {
     "nvidia-smi.csv": FileKind.GPU,
     "gpu.csv": FileKind.GPU,
     GPU_LIVE: FileKind.GPU,
+    "training_run_info.json": FileKind.RECORD,
 }
 _EARLIER_START = re.compile(r"run_\d+")
 

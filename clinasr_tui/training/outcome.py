@@ -34,7 +34,7 @@ def decide(told: Told, *, loss_is_bad: bool, step: int | None, has_points: bool)
     if told.finished:
         return success
     if told.stop_signal:
-        return Outcome.INTERRUPTED
+        return Outcome.INTERRUPTED if _was_stopped(told) else Outcome.FAILED
     return Outcome.RUNNING if told.heard or has_points else Outcome.UNKNOWN
 
 
@@ -53,10 +53,12 @@ def _with_exit(told: Told, success: Outcome, step: int | None) -> Outcome:
 def _was_stopped(told: Told) -> bool:
     """Stopped from outside: a signal is named and no exception but the interrupt's own.
 
-    When one process of several fails, the others are sent SIGTERM: the failure is what counts.
+    When one process of several fails or runs out of memory, the others are sent SIGTERM: the failure is
+    what counts.
     """
     own = told.exception is None or told.exception.startswith(("KeyboardInterrupt", "SystemExit"))
-    return told.stop_signal is not None and own
+    out_of_memory = "oom" in told.evidence and "oom" not in told.survived
+    return told.stop_signal is not None and own and told.killed is None and not out_of_memory
 
 
 def phase_of(told: Told, outcome: Outcome, has_points: bool) -> Phase:
@@ -79,10 +81,15 @@ def headline(snapshot: RunSnapshot) -> str:
         return f"failed: {_reason(snapshot)}{_exit(snapshot)}{_where(snapshot)}"
     if snapshot.outcome is Outcome.INTERRUPTED:
         return f"interrupted{_where(snapshot).replace(',', '')}{_exit(snapshot)}"
-    if snapshot.outcome is Outcome.UNKNOWN:
-        said = "" if snapshot.exit_code is None else f"exit code {snapshot.exit_code}, but "
-        return f"{said}nothing says how the run went" if said else "waiting for the run to say something"
-    return _going_on(snapshot)
+    return _unknown(snapshot) if snapshot.outcome is Outcome.UNKNOWN else _going_on(snapshot)
+
+
+def _unknown(snapshot: RunSnapshot) -> str:
+    if snapshot.exit_code is not None:
+        return f"exit code {snapshot.exit_code}, but nothing says how the run went"
+    if snapshot.phase is Phase.WAITING and not snapshot.points:
+        return "waiting for the run to say something"
+    return f"nothing new for hours{_where(snapshot)}; nothing says whether or how the run ended"
 
 
 def _going_on(snapshot: RunSnapshot) -> str:

@@ -8,18 +8,23 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.training import health, outcome
+from clinasr_tui.training import health, outcome, run_record
 from clinasr_tui.training.console import ConsoleParser
 from clinasr_tui.training.event_file import EventFileReader
 from clinasr_tui.training.exit_record import MAX_BYTES, ExitRecord, parse_exit
+from clinasr_tui.training.findings import Findings
 from clinasr_tui.training.gpu import GpuReader, GpuTrack
 from clinasr_tui.training.layout import FileKind, kind_of
 from clinasr_tui.training.log_lines import LogLine, LogLines
+from clinasr_tui.training.run_record import Expected
 from clinasr_tui.training.snapshot import Outcome, Phase, RunSnapshot, Sample, Series
+from clinasr_tui.training.stall import given_up
 from clinasr_tui.training.timeline import Timeline
 from clinasr_tui.training.told import Told, join
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from clinasr_tui.training.facts import Facts
 
 __all__ = ["LogLine", "LogLines", "RunReader", "read_run_folder", "to_json"]
@@ -29,6 +34,7 @@ MAX_HELD = 100_000
 MAX_DEPTH = 3
 """How many folders down a run folder is looked through."""
 _CHUNK = 1 << 20
+_GPU_FRESH = 30.0  # seconds
 
 
 class RunReader:
@@ -44,6 +50,9 @@ class RunReader:
         self._streams: dict[str, ConsoleParser] = {}
         self._exits: dict[str, bytearray] = {}
         self._gpus: dict[str, GpuReader] = {}
+        self._gpu_at: float | None = None
+        self._record = bytearray()
+        self._expected = Expected()
         self._damaged_before = 0
         self._held = LogLines()
         self._settled = False
@@ -59,6 +68,7 @@ class RunReader:
         kind = kind_of(file)
         if kind is FileKind.GPU:
             self._gpus.setdefault(file, GpuReader()).feed(data)
+            self._gpu_at = at if at is not None else self._gpu_at
             return LogLines()
         if at is not None:
             self._first_at = at if self._first_at is None else min(at, self._first_at)
@@ -71,6 +81,9 @@ class RunReader:
         elif kind is FileKind.EXIT:
             record = self._exits.setdefault(file, bytearray())
             record += data[: MAX_BYTES - len(record)]
+        elif kind is FileKind.RECORD:
+            self._record += data[: run_record.MAX_BYTES - len(self._record)]
+            self._expected = run_record.parse_expected(self._record)
         elif kind in (FileKind.CONSOLE, FileKind.STDERR, FileKind.NEMO_LOG):
             parser = self._streams.get(file)
             if parser is None:
@@ -111,6 +124,8 @@ class RunReader:
         self._streams.pop(file, None)
         self._exits.pop(file, None)
         self._gpus.pop(file, None)
+        if kind_of(file) is FileKind.RECORD:
+            self._record.clear()
         self._held = self._held.without(file)
 
     def close(self) -> LogLines:
@@ -160,7 +175,13 @@ class RunReader:
         ends = [file for file in names if PurePosixPath(file).name in ("console.log", "stderr.log")]
         facts = [self._streams[file].facts for file in names]
         main_facts = facts[0] if facts else None
-        return join(main_facts, facts, self._exit_record(), hears_end=bool(ends))
+        told = join(main_facts, facts, self._exit_record(), hears_end=bool(ends))
+        told.expected_train, told.expected_validation = self._expected
+        return told
+
+    def expect(self, info: Mapping[str, object]) -> None:
+        """Take what the run's record (`training_run_info.json`, parsed) says of its manifests."""
+        self._expected = run_record.expected(info)
 
     def snapshot(self, now: float | None = None) -> RunSnapshot:
         """What is known; `now` (Unix seconds) lets stalls and ETA be judged, None for a recorded run."""
@@ -176,11 +197,14 @@ class RunReader:
         phase = outcome.phase_of(told, ended, has_points)
         silence = None if now is None or last is None else now - last
         per_step = rhythm.per_step or told.main.seconds_per_batch
-        found = health.Findings(told, timeline, ended, phase, step, rhythm, silence)
+        gpus = self.gpu if now is not None and now - (self._gpu_at or 0.0) < _GPU_FRESH else ()
+        found = Findings(told, timeline, ended, phase, step, rhythm, silence, gpus)
+        eta = _eta(found, rhythm.overall or per_step)
+        found = dataclasses.replace(found, eta=eta)
         snapshot = RunSnapshot(
             name=self.name,
             phase=phase,
-            outcome=ended,
+            outcome=Outcome.UNKNOWN if given_up(found) else ended,
             epoch=epoch,
             max_epochs=told.max_epochs if told.max_epochs and told.max_epochs > 0 else None,
             step=step,
@@ -192,7 +216,7 @@ class RunReader:
             val_wer=_val_wer(timeline, told),
             learning_rate=timeline.newest("learning_rate"),
             seconds_per_step=per_step,
-            eta_seconds=_eta(found, rhythm.overall or per_step),
+            eta_seconds=eta,
             started=first,
             last_activity=last,
             samples=told.main.sample_count,
@@ -254,7 +278,7 @@ def _val_wer(timeline: Timeline, told: Told) -> tuple[tuple[int, float], ...]:
     return tuple(told.validations)
 
 
-def _eta(found: health.Findings, pace: float | None) -> float | None:
+def _eta(found: Findings, pace: float | None) -> float | None:
     """Seconds left at the pace so far, less what has passed since the last step."""
     trains = found.phase in (Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
     if found.outcome is not Outcome.RUNNING or not trains:

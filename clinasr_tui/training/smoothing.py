@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from clinasr_tui.training.snapshot import Series
 
 SMOOTHING = 0.9
+SETTLED = 20
+"""Finite points after which the average says something."""
 
 
 def ema(values: Iterable[float], smoothing: float = SMOOTHING) -> array[float]:
@@ -61,6 +63,12 @@ class LossWatch:
         """Points that are NaN or infinite."""
         self.bad_since: int | None = None
         """Step since which no value has been finite, None if the last one is."""
+        self.finite = 0
+        """Points that are finite."""
+        self.lowest: float | None = None
+        """The lowest the average has been, None before it has settled."""
+        self.risen_since: int | None = None
+        """Step since which the average has been above twice its lowest, None if it is not."""
 
     def update(self) -> None:
         """Take in what is new in the series; start over if an earlier point has changed."""
@@ -75,6 +83,9 @@ class LossWatch:
                 self._state = SMOOTHING * self._state + (1 - SMOOTHING) * value
                 self._weight = SMOOTHING * self._weight + (1 - SMOOTHING)
                 self.bad_since = None
+                self.finite += 1
+                if self.finite >= SETTLED:
+                    self._level(self._state / self._weight, steps[index])
                 continue
             self.bad += 1
             if self.first_bad is None:
@@ -82,6 +93,14 @@ class LossWatch:
             if self.bad_since is None:
                 self.bad_since = steps[index]
         self._seen = max(self._seen, stop)
+
+    def _level(self, average: float, step: int) -> None:
+        if self.lowest is None or average < self.lowest:
+            self.lowest, self.risen_since = average, None
+        elif average <= 2 * self.lowest:
+            self.risen_since = None
+        elif self.risen_since is None:
+            self.risen_since = step
 
     @property
     def average(self) -> float | None:

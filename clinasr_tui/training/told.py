@@ -33,8 +33,17 @@ class Told:
     """An exception ended the script, as far as the text says."""
     exception: str | None = None
     stop_signal: str | None = None
+    stop_reason: str | None = None
+    """Who stopped it, where more is known than the signal."""
+    killed: str | None = None
+    """Signal that ended the script, by a shell's or scheduler's word."""
     validations: list[tuple[int, float]] = field(default_factory=list)
     evidence: dict[str, str] = field(default_factory=dict)
+    survived: set[str] = field(default_factory=set)
+    """Causes after which training went on."""
+    expected_train: int | None = None
+    """Rows of the training manifest, by the run's record."""
+    expected_validation: int | None = None
 
     @property
     def phase(self) -> Phase:
@@ -82,8 +91,12 @@ def join(
         told.failed = told.failed or facts.crashed or facts.fatal
         told.exception = told.exception or facts.exception
         told.stop_signal = told.stop_signal or facts.stop_signal
+        told.stop_reason = told.stop_reason or facts.stop_reason
+        told.killed = told.killed or facts.killed
         told.validations = told.validations or facts.validations
         for cause, line in facts.evidence.items():
+            if cause not in told.evidence and facts.survived(cause):
+                told.survived.add(cause)
             told.evidence.setdefault(cause, line)
     if exit_record is not None and exit_record.oom:
         told.evidence.setdefault("oom", "the container was killed for exceeding its memory")
