@@ -9,8 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from clinasr_tui.errors import ClinasrError
-from clinasr_tui.screens.base import CockpitScreen
-from clinasr_tui.training.snapshot import Level
+from clinasr_tui.screens.log_keys import LogKeys
 from clinasr_tui.widgets.log_view import LogView
 from clinasr_tui.widgets.loss_chart import LossChart
 from clinasr_tui.widgets.pace import Pace
@@ -19,11 +18,13 @@ from clinasr_tui.widgets.run_status import ContactLine, HealthLines, StatusLine,
 from clinasr_tui.widgets.sample_view import SampleView
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from textual.app import ComposeResult
-    from textual.widgets import Input
 
     from clinasr_tui.flywheel.workspace import RunRef
     from clinasr_tui.messages import RunEnded, RunUpdated
+    from clinasr_tui.training.log_store import LogStore
     from clinasr_tui.watched_run import WatchedRun
 
 _NO_RUN = (
@@ -37,7 +38,7 @@ _LINES_SECONDS = 0.25
 _FIGURES_SECONDS = 0.9
 
 
-class WatchScreen(CockpitScreen):
+class WatchScreen(LogKeys):
     """One run of the workspace, the newest first; `[` and `]` change between runs."""
 
     SCREEN_ID = "watch"
@@ -157,6 +158,7 @@ class WatchScreen(CockpitScreen):
         run = self._run
         if run is not None and run.ref.name == message.run and self.is_current:
             self._show(run)
+            self.query_one(LogView).retitle()
 
     # --- keys: run -----------------------------------------------------------------------------
 
@@ -206,47 +208,14 @@ class WatchScreen(CockpitScreen):
         """Step through the sample predictions."""
         self.query_one(SampleView).step(direction)
 
-    # --- keys: log -----------------------------------------------------------------------------
-
-    def action_toggle_follow(self) -> None:
-        """Follow or stay."""
-        self.query_one(LogView).toggle_follow()
-
-    def action_level(self, level: str) -> None:
-        """Show or hide a severity."""
-        self.query_one(LogView).toggle_level(Level(level))
-
-    def action_side(self, direction: int) -> None:
-        """Move long lines sideways."""
-        self.query_one(LogView).side(direction)
-
-    def action_next_error(self) -> None:
-        """To the next error."""
-        self.query_one(LogView).next_error()
-
-    def action_search(self) -> None:
-        """Ask for the text to look for."""
-        self.query_one(Prompt).open()
-
-    def action_find(self, direction: int) -> None:
-        """To the next or previous line found."""
-        self.query_one(LogView).find(direction)
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Look for it."""
-        self._leave_search()
-        self.query_one(LogView).search(event.value.strip())
-
-    def on_prompt_left(self, event: Prompt.Left) -> None:
-        """Back to the log."""
-        self._leave_search()
-
-    def _leave_search(self) -> None:
-        self.query_one(Prompt).close()
-        self.query_one(LogView).focus()
+    def log_place(self) -> tuple[LogStore, Path, str] | None:
+        """The log of the run in view; copies of it are kept in the run's folder of the workspace."""
+        run = self._run
+        return None if run is None else (run.log, run.ref.folder, run.ref.name)
 
     def action_back(self) -> None:
-        """Leave search, cursor and history."""
+        """Leave what the log shows, one thing after the other; then cursor and history."""
+        if self.leave_log():
+            return
         self.query_one(LossChart).clear_cursor()
         self.query_one(SampleView).newest()
-        self.query_one(LogView).search("")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ import pytest
 
 from clinasr_tui.app import ClinasrApp
 from clinasr_tui.flywheel.workspace import open_workspace
+from clinasr_tui.remote import run_watch
 from tests.support.driving import SIZES, press, settle
 
 if TYPE_CHECKING:
@@ -61,3 +64,32 @@ def picture(snap_compare: Callable[..., bool]) -> Callable[..., bool]:
         return snap_compare(app, terminal_size=size, run_before=before)
 
     return compare
+
+
+@pytest.fixture
+def app_with(
+    two_cycles: Path,
+    demo_data: Path,
+    recordings: Path,
+    app_on: Callable[[Path], ClinasrApp],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., ClinasrApp]:
+    """Makes the app on a workspace with recorded runs on this machine, oldest first.
+
+    A recording does not grow: its end need not be waited for.
+    """
+    monkeypatch.setattr(run_watch, "_QUIET_AFTER_EXIT", 0.05)
+    monkeypatch.setattr(run_watch, "_QUIET_AFTER_END", 0.05)
+    monkeypatch.setattr(run_watch, "_JUDGE_EVERY", 0.05)
+
+    def make(*names: str) -> ClinasrApp:
+        for place, name in enumerate(names):
+            source = demo_data / "recording" if name == "sft3" else recordings / name
+            folder = two_cycles / "cycle1" / "models" / name
+            shutil.copytree(source, folder)
+            info = folder / "training_run_info.json"
+            info.write_text('{"max_epochs": 3}')
+            os.utime(info, (place, place))
+        return app_on(two_cycles)
+
+    return make

@@ -3,71 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-
-import pytest
 
 from clinasr_tui.errors import RemoteError
 from clinasr_tui.messages import RunUpdated
-from clinasr_tui.remote import run_watch
 from clinasr_tui.remote.run_watch import Contact
-from clinasr_tui.widgets.log_view import LogView
 from clinasr_tui.widgets.loss_chart import LossChart
-from clinasr_tui.widgets.prompt import Prompt
 from clinasr_tui.widgets.run_status import HealthLines
 from clinasr_tui.widgets.sample_view import SampleView
-from tests.support.driving import settle, text_of
+from tests.support.driving import drawn, ended, settle, text_of, watched
 
 NARROW = (80, 24)
-
-
-@pytest.fixture(autouse=True)
-def _judge_soon(monkeypatch):
-    """A recording does not grow: its end need not be waited for."""
-    monkeypatch.setattr(run_watch, "_QUIET_AFTER_EXIT", 0.05)
-    monkeypatch.setattr(run_watch, "_QUIET_AFTER_END", 0.05)
-    monkeypatch.setattr(run_watch, "_JUDGE_EVERY", 0.05)
-
-
-@pytest.fixture
-def app_with(two_cycles, demo_data, recordings, app_on):
-    """Makes the app on a workspace with recorded runs on this machine, oldest first."""
-
-    def make(*names):
-        for place, name in enumerate(names):
-            source = demo_data / "recording" if name == "sft3" else recordings / name
-            folder = two_cycles / "cycle1" / "models" / name
-            shutil.copytree(source, folder)
-            info = folder / "training_run_info.json"
-            info.write_text('{"max_epochs": 3}')
-            os.utime(info, (place, place))
-        return app_on(two_cycles)
-
-    return make
-
-
-async def watched(pilot, *keys):
-    """Go to Watch and wait until the newest run has been read to its end."""
-    await settle(pilot)
-    await pilot.press("5")
-    await ended(pilot)
-    await pilot.press(*keys)
-    await settle(pilot)
-    return pilot.app.screen
-
-
-async def ended(pilot):
-    async with asyncio.timeout(20):
-        while not any(run.ended for run in pilot.app.session._runs.values() if run is pilot.app.screen._run):
-            await pilot.pause(0.02)
-    await settle(pilot)
-
-
-def drawn(screen, selector):
-    """What a widget that draws by lines shows."""
-    widget = screen.query_one(selector)
-    return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
 
 
 def picture_of(app, size, snap_compare, *keys):
@@ -147,59 +92,6 @@ async def test_the_keys_of_chart_and_samples(app_with):
         assert (samples.back, chart.cursor) == (0, None)
 
 
-async def test_the_keys_of_the_log(app_with):
-    app = app_with("sft3")
-    async with app.run_test(size=NARROW) as pilot:
-        screen = await watched(pilot)
-        log = screen.query_one(LogView)
-        assert log.has_focus
-        assert str(log.border_title) == "log ── following"
-        await pilot.press("slash")
-        screen.query_one(Prompt).value = "VAL_WER' reached"
-        await pilot.press("enter")
-        await settle(pilot)
-        assert log.has_focus
-        found = log.here
-        assert "val_wer' reached 0.03704" in log.lines.source.text(found)
-        assert "val_wer' reached 0.03704" in drawn(screen, "#log")
-        await pilot.press("N")
-        await settle(pilot)
-        assert log.here < found
-        await pilot.press("n")
-        await settle(pilot)
-        assert log.here == found
-        assert str(log.border_title).startswith("log ── paused at ")
-        await pilot.press("f", "i")
-        await settle(pilot)
-        assert str(log.border_title) == "log ── following"
-        assert str(log.border_subtitle).startswith("without info")
-        assert {line.level for line in map(_Line(log), range(len(log.lines)))} == {"warning"}
-        await pilot.press("i", "greater_than_sign", "E")
-        await settle(pilot)
-        assert "no line with an error" in str(log.border_subtitle)
-
-
-class _Line:
-    """Severity of a shown line."""
-
-    def __init__(self, log):
-        self.log = log
-
-    def __call__(self, place):
-        self.level = str(self.log.lines.source.level(self.log.lines.line(place)))
-        return self
-
-
-async def test_the_next_error_of_a_failed_run_is_found(app_with):
-    app = app_with("oom")
-    async with app.run_test(size=NARROW) as pilot:
-        screen = await watched(pilot, "home", "E")
-        log = screen.query_one(LogView)
-        assert str(log.lines.source.level(log.here)) == "error"
-        assert log.top <= log.here < log.top + log.size.height
-        assert "✖ failed" in text_of(screen, "#status")
-
-
 async def test_brackets_change_between_runs_and_each_keeps_being_watched(app_with):
     app = app_with("stockdefault", "hot")
     async with app.run_test(size=NARROW) as pilot:
@@ -247,6 +139,18 @@ async def test_without_a_run_every_key_is_harmless(cockpit):
         await settle(pilot)
         screen = cockpit.screen
         assert "training_run_info.json" in text_of(screen, "#no-run")
-        await pilot.press(*"afniwel,.[]rE", "left", "right", "escape", "slash", "escape", "up", "end")
+        await pilot.press(
+            *"anNiwelxXzZvysW,.[]r",
+            "space",
+            "f",
+            "escape",
+            "left",
+            "right",
+            "escape",
+            "slash",
+            "escape",
+            "up",
+            "end",
+        )
         await settle(pilot)
         assert cockpit.screen is screen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,29 @@ async def press(pilot: Pilot[int], *keys: str) -> None:
     for key in keys:
         await pilot.press(key)
         await settle(pilot)
+
+
+async def watched(pilot, *keys):
+    """Go to Watch and wait until the newest run has been read to its end."""
+    await settle(pilot)
+    await pilot.press("5")
+    await ended(pilot)
+    await pilot.press(*keys)
+    await settle(pilot)
+    return pilot.app.screen
+
+
+async def ended(pilot):
+    async with asyncio.timeout(20):
+        while not any(run.ended for run in pilot.app.session._runs.values() if run is pilot.app.screen._run):
+            await pilot.pause(0.02)
+    await settle(pilot)
+
+
+def drawn(screen, selector):
+    """What a widget that draws by lines shows."""
+    widget = screen.query_one(selector)
+    return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
 
 
 def text_of(screen: Screen, selector: str) -> str:
