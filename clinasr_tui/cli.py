@@ -29,6 +29,10 @@ COMMANDS = {
     "split": Command("split", "train and validation manifests, as published"),
     "compare": Command("compare", "two cycles side by side, and what to do next"),
     "watch": Command("watch", "follow a run folder, here or on a host"),
+    "provision": Command("provision", "rent one GPU box, after YES was typed for its price"),
+    "box": Command("box", "what is rented, what it has cost, and offers"),
+    "stop": Command("stop", "stop a box: only its disk bills on"),
+    "delete": Command("delete", "delete a box with its disk: nothing bills on"),
 }
 OPEN = Command("open", "open the app on a workspace (default: the current folder)")
 
@@ -42,7 +46,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _overview() -> str:
     lines = ["commands:"]
-    lines += [f"  {name:<8} {command.help}" for name, command in COMMANDS.items()]
+    lines += [f"  {name:<9} {command.help}" for name, command in COMMANDS.items()]
     lines += [
         "",
         "clinasr-tui COMMAND --help explains a command.",

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import HostKeyError, InputError, RemoteError
+from clinasr_tui.remote.box_names import require_name
 from clinasr_tui.remote.box_record import (
     BoxRecord,
     Phase,
@@ -92,7 +94,7 @@ class Boxes:
         Raises UnclearError if Brev did not say that it worked and does not list it (yet): the record stays
         and every later look settles it.
         """
-        check(consent, name, offer)
+        check(consent, require_name(name), offer)
         if not offer.is_fresh(self._now()):
             raise InputError(f"the price is old by now: {NOTHING_CREATED}", remedy="Ask for the offers again")
         await self._expect_free(name)
@@ -186,23 +188,23 @@ class Boxes:
 
     # --- waiting -------------------------------------------------------------------------------
 
-    async def until_over(self, name: str) -> AsyncIterator[BoxRecord]:
+    async def until_over(self, name: str) -> AsyncGenerator[BoxRecord]:
         """The record after each look until it is stopped or gone, at most GONE_SECONDS long."""
-        limit = time.monotonic() + GONE_SECONDS
+        limit, pauses = time.monotonic() + GONE_SECONDS, _pauses()
         while True:
             record = await self._seen(name)
             yield record
             if record.is_over or record.status is BoxStatus.STOPPED or time.monotonic() > limit:
                 return
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(next(pauses))
 
-    async def until_ready(self, name: str, ssh: SshSettings) -> AsyncIterator[tuple[BoxRecord, str]]:
+    async def until_ready(self, name: str, ssh: SshSettings) -> AsyncGenerator[tuple[BoxRecord, str]]:
         """The record and one line after each look, until the box's SSH server lets a command run.
 
         RUNNING comes before sshd answers: both are waited for. Raises HostKeyError at first contact (trust
         it, then call again), RemoteError after READY_SECONDS or when the box is gone: it may still bill.
         """
-        limit = time.monotonic() + READY_SECONDS
+        limit, pauses = time.monotonic() + READY_SECONDS, _pauses()
         attempts = 0
         while time.monotonic() < limit:
             record = await self._seen(name)
@@ -226,7 +228,7 @@ class Boxes:
                     self._set(name, answered_at=self._now())
                     yield self._record(name), "ready: SSH answers"
                     return
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(next(pauses))
         minutes = READY_SECONDS / 60
         raise RemoteError(f"not ready after {minutes:g} min, and it bills", where=name, remedy=_SEE_IT)
 
@@ -255,6 +257,11 @@ class Boxes:
         record = self.book.find(name)
         if record is not None:
             self.book.put(ended(record, self._now(), why, never=never))
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between looks: short at first, then POLL_SECONDS."""
+    return chain((min(part, POLL_SECONDS) for part in (0.5, 1.0, 2.0)), repeat(POLL_SECONDS))
 
 
 async def _run_true(name: str, ssh: SshSettings) -> None:

@@ -197,7 +197,7 @@ def test_only_the_dialog_and_the_prompt_on_a_terminal_can_ask():
         if found:
             users[str(path.relative_to(PACKAGE))] = found
     users.pop("remote/consent.py")
-    allowed = {"screens/cost_dialog.py", "remote/terminal_prompt.py"}
+    allowed = {"screens/cost_dialog.py", "commands/consent_prompt.py"}
     assert set(users) <= allowed
     assert all(found == {"TypedWord"} for found in users.values())
 
