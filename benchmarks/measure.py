@@ -63,4 +63,4 @@ def report(name: str, ours: Sequence[Measured], rival_name: str, rival: Sequence
         memory = statistics.median(run.megabytes for run in runs)
         print(f"{label:<34} {seconds * 1000:9.0f} ms  {memory:6.0f} MB  (median of {len(runs)})")
     ratio = statistics.median(a.seconds / b.seconds for a, b in zip(ours, rival, strict=True))
-    print(f"{name} / {rival_name}: {ratio:.2f}×")
+    print(f"{name} / {rival_name}: {ratio:.3g}×")

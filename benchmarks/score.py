@@ -1,7 +1,9 @@
-"""Scoring 100,000 rows from process start to arrays, beside jiwer row by row.
+"""Scoring 100,000 and 1,000,000 rows of a file, from process start, beside jiwer row by row.
 
-The rows are the demo's transcripts, repeated with running numbers so that no two are equal.
-jiwer gets a tenth of the rows and its time is multiplied by ten (its cost a row does not depend on n).
+Ours twice: up to the arrays of scores (what the app waits for), and the whole `score --hyps FILE --json`
+command with its leaderboard and intervals. The rows are the demo's transcripts, repeated with running
+numbers so that no two are equal. jiwer gets 10,000 of them, for WER and CER alone, and its time is
+multiplied (its cost a row does not depend on n). Memory is that of the largest process.
 """
 
 from __future__ import annotations
@@ -13,14 +15,14 @@ from pathlib import Path
 
 from benchmarks.measure import Measured, report, whole
 
-ROWS = 100_000
-RUNS = 3
-OURS = """
+SIZES = {100_000: 7, 1_000_000: 3}
+"""Rows, and how often each is measured."""
+JIWER_ROWS = 10_000
+ARRAYS = """
 import sys
 from pathlib import Path
-from clinasr_tui.flywheel.hypotheses import read_hypotheses
-from clinasr_tui.flywheel.scoring import score
-assert len(score(read_hypotheses(Path(sys.argv[1])))) == int(sys.argv[2])
+from clinasr_tui.flywheel.review import scored_file
+assert len(scored_file(Path(sys.argv[1]), None)) == int(sys.argv[2])
 """
 JIWER = """
 import json, sys
@@ -50,18 +52,28 @@ def write_rows(path: Path, count: int) -> None:
             out.write(json.dumps(row) + "\n")
 
 
+def jiwer(path: Path, rows: int) -> Measured:
+    """Seconds jiwer would take for so many rows."""
+    few = whole([sys.executable, "-c", JIWER, str(path), str(JIWER_ROWS)])
+    return Measured(few.seconds * rows / JIWER_ROWS, few.megabytes)
+
+
 def main() -> None:
     """Measure in turn and print."""
     with tempfile.TemporaryDirectory() as folder:
-        full, tenth = Path(folder) / "full.jsonl", Path(folder) / "tenth.jsonl"
-        write_rows(full, ROWS)
-        write_rows(tenth, ROWS // 10)
-        ours, rival = [], []
-        for _ in range(RUNS):
-            ours.append(whole([sys.executable, "-c", OURS, str(full), str(ROWS)]))
-            tenth_run = whole([sys.executable, "-c", JIWER, str(tenth), str(ROWS // 10)])
-            rival.append(Measured(tenth_run.seconds * 10, tenth_run.megabytes))
-    report(f"clinasr-tui, {ROWS:,} rows", ours, "jiwer, row by row", rival)
+        few = Path(folder) / "few.jsonl"
+        write_rows(few, JIWER_ROWS)
+        for rows, runs in SIZES.items():
+            path = Path(folder) / "rows.jsonl"
+            write_rows(path, rows)
+            command = [sys.executable, "-m", "clinasr_tui", "score", "--hyps", str(path), "--json"]
+            arrays, commands, rival = [], [], []
+            for _ in range(runs):
+                arrays.append(whole([sys.executable, "-c", ARRAYS, str(path), str(rows)]))
+                commands.append(whole(command))
+                rival.append(jiwer(few, rows))
+            report(f"clinasr-tui, {rows:,} rows to arrays", arrays, "jiwer, row by row", rival)
+            report(f"clinasr-tui, {rows:,} rows, command", commands, "jiwer, row by row", rival)
 
 
 if __name__ == "__main__":
