@@ -90,6 +90,8 @@ class GateResult:
     """Special cases, each with where it leads by itself."""
     deviations: tuple[Deviation, ...]
     """Thresholds the workspace sets otherwise than the method."""
+    finetune_above: float
+    """The threshold of the priority KER, the published one or the workspace's."""
     honest: HonestGate
     """Beside `verdict`, which takes the KER as exact like the method does."""
 
@@ -131,7 +133,7 @@ def evaluate_gate(
     }
     findings = find(board, priority, limits)
     criteria = (
-        _priority_ker(figures, limits),
+        _priority_ker(figures, findings, limits),
         _total_rows(board, limits),
         _priority_rows(figures, limits),
         _pronunciation(board, findings, limits),
@@ -161,6 +163,7 @@ def evaluate_gate(
         figures=figures,
         findings=findings,
         deviations=changed,
+        finetune_above=limits.finetune_above,
         honest=honest,
     )
 
@@ -278,8 +281,13 @@ def _by_name(parts: dict[str, str]) -> str:
     return ", ".join(f"{name} {part}" for name, part in parts.items()) or "no priority category"
 
 
-def _priority_ker(figures: dict[str, PriorityFigure], limits: Thresholds) -> Criterion:
+def _priority_ker(
+    figures: dict[str, PriorityFigure], findings: tuple[Finding, ...], limits: Thresholds
+) -> Criterion:
     each = " in each" if len(figures) > 1 else ""
+    remedy = "Below that there is little to gain: expand the terms or make the eval harder (build)."
+    if _implausible(findings):
+        remedy = "Not to be believed before the scores are plausible."
     return Criterion(
         id="priority_ker",
         title=f"KER of {', '.join(figures) or 'the priority category'}",
@@ -287,7 +295,7 @@ def _priority_ker(figures: dict[str, PriorityFigure], limits: Thresholds) -> Cri
         and all(figure.ker is not None and figure.ker > limits.finetune_above for figure in figures.values()),
         measured=_by_name({name: _figure(figure) for name, figure in figures.items()}),
         threshold=_threshold(f"> {limits.finetune_above:.3f}{each}", limits, "finetune_above"),
-        remedy="Below that there is little to gain: expand the terms or make the eval harder (build).",
+        remedy=remedy,
     )
 
 
@@ -327,6 +335,10 @@ def _pronunciation(board: Leaderboard, findings: tuple[Finding, ...], limits: Th
     )
 
 
+def _implausible(findings: tuple[Finding, ...]) -> bool:
+    return any(finding.id in (ALL_MISS, MISALIGNED) for finding in findings)
+
+
 def _plausible(board: Leaderboard, findings: tuple[Finding, ...], limits: Thresholds) -> Criterion:
     figures = [
         f"{name.upper()} {'–' if value is None else f'{value:.3f}'}"
@@ -335,7 +347,7 @@ def _plausible(board: Leaderboard, findings: tuple[Finding, ...], limits: Thresh
     return Criterion(
         id="plausible_scores",
         title="Scores are plausible",
-        passed=not any(finding.id in (ALL_MISS, MISALIGNED) for finding in findings),
+        passed=not _implausible(findings),
         measured=f"{', '.join(figures)} (n {board.ker_rows})",
         threshold=f"KER < 1; > 0 if WER > {limits.high_wer:.3f}",
         remedy="Read a few reference and hypothesis pairs by hand before going on.",

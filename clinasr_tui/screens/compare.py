@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,12 @@ from clinasr_tui.widgets.figures import (
     score_text,
     signed_text,
 )
-from clinasr_tui.widgets.ker_bars import group_lines
+from clinasr_tui.widgets.ker_bars import difference_text, group_lines
 from clinasr_tui.widgets.line_list import LineList
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from textual.app import ComposeResult
 
     from clinasr_tui.flywheel.comparison import Comparison, Difference, RowPair, Slice
@@ -69,6 +72,7 @@ class CompareScreen(CockpitScreen):
         self._b: int | None = None
         self._part = "all"
         self._result: Comparison | None = None
+        self._counts: dict[str, dict[str, int]] = {}
 
     def compose_body(self) -> ComposeResult:
         """Which cycles and rows, headline beside decision, categories below."""
@@ -82,7 +86,7 @@ class CompareScreen(CockpitScreen):
                 yield Static(id="verdict")
                 yield Static(id="decision")
         with Vertical(classes="panel", id="groups-panel") as panel:
-            panel.border_title = "KER by group   ○ A → ● B, better lies right"
+            panel.border_title = "KER by group   ○ A → ● B, better lies right   95 % of Δ"
             yield LineList(id="groups")
         yield Static(id="changes")
 
@@ -141,7 +145,8 @@ class CompareScreen(CockpitScreen):
         self.show_problem(None)
         self.show_warnings(())
         try:
-            self._result = await self.session.comparison(a, b)
+            self._result = result = await self.session.comparison(a, b)
+            self._counts = await asyncio.to_thread(_change_counts, result)
             found = [(cycle.number, await self.session.warnings(cycle)) for cycle in (a, b)]
             self.show_warnings([f"cycle {number}: {line}" for number, lines in found for line in lines])
             if self._slice() is None:
@@ -172,8 +177,8 @@ class CompareScreen(CockpitScreen):
             return None
         return {"all": result.every, "held_out": result.held_out, "trained": result.trained}[self._part]
 
-    def _pairs(self) -> list[RowPair]:
-        pairs = self._result.pairs if self._result else ()
+    def _pairs(self, pairs: Iterable[RowPair]) -> list[RowPair]:
+        """Those of the chosen rows."""
         return [pair for pair in pairs if self._part == "all" or pair.held_out == (self._part == "held_out")]
 
     def action_select(self) -> None:
@@ -190,21 +195,20 @@ class CompareScreen(CockpitScreen):
         sides = (await self.session.scored(a), await self.session.scored(b))
         labels = (f"cycle {a.number}", f"cycle {b.number}")
         field, _, value = key.partition(":")
-        if field == "change":
-            drill = Drill.of_pairs(labels, sides, self._changed(value), home=self.SCREEN_ID)
-        else:
-            drill = Drill.of_pairs(labels, sides, self._pairs(), home=self.SCREEN_ID).narrowed(field, value)
-        if drill.rows:
-            rows = () if self._part == "all" else (f"{_PARTS[self._part]} rows",)
-            self.app.push_screen(TermsScreen(drill, path=("Compare", *rows, value or "(none)")))
-
-    def _changed(self, kind: str) -> list[RowPair]:
         result = self._result
         if result is None:
-            return []
-        indices = getattr(result, kind.replace(" ", "_"))
-        wanted = {(pair.a, pair.b) for pair in self._pairs()}
-        return [result.pairs[i] for i in indices if (result.pairs[i].a, result.pairs[i].b) in wanted]
+            return
+        pairs = _of_kind(result, value) if field == "change" else result.pairs
+        chosen = await asyncio.to_thread(self._pairs, pairs)
+        drill = await asyncio.to_thread(Drill.of_pairs, labels, sides, chosen, home=self.SCREEN_ID)
+        figures = ""
+        if field != "change":
+            drill = await asyncio.to_thread(drill.narrowed, field, value)
+            part = self._slice()
+            figures = difference_text(part.by[field][value]) if part is not None else ""
+        if drill.rows:
+            rows = () if self._part == "all" else (f"{_PARTS[self._part]} rows",)
+            self.app.push_screen(TermsScreen(drill, ("Compare", *rows, value or "(none)"), figures))
 
     # --- drawing -------------------------------------------------------------------------------
 
@@ -224,11 +228,12 @@ class CompareScreen(CockpitScreen):
         self.query_one(
             "#headline-panel"
         ).border_title = f"Headline, {_PARTS[self._part]} rows (n {part.rows})"
-        word, style = _VERDICT_WORDS[result.verdict], _VERDICT_STYLES[result.verdict]
-        self.query_one("#verdict", Static).update(big_text(word, style))
+        both = self.size.width >= _WIDE and result.judgement is not None and result.judgement.differs
+        self.query_one("#decision-panel").border_title = f"Decision{': published ≠ honest' if both else ''}"
+        self.query_one("#verdict", Static).update(_verdict(result, both=both))
         self.query_one("#decision", Static).update(_decision(result))
         lines = group_lines(part, result.priority)
-        counts = {kind: len(self._changed(kind)) for kind in _CHANGES} if result.pairs else {}
+        counts = self._counts.get(self._part, {})
         if counts:
             lines.append(heading("rows by what became of their term"))
             lines += [_change_line(kind, count, part.rows) for kind, count in counts.items()]
@@ -259,6 +264,24 @@ class CompareScreen(CockpitScreen):
 
 def _slices(result: Comparison) -> dict[str, Slice | None]:
     return {"all": result.every, "held_out": result.held_out, "trained": result.trained}
+
+
+def _of_kind(result: Comparison, kind: str) -> Iterator[RowPair]:
+    """The pairs of one kind of change."""
+    indices: tuple[int, ...] = getattr(result, kind.replace(" ", "_"))
+    return (result.pairs[index] for index in indices)
+
+
+def _change_counts(result: Comparison) -> dict[str, dict[str, int]]:
+    """How many rows of each part changed how; nothing without pairs."""
+    if not result.pairs:
+        return {}
+    counts: dict[str, dict[str, int]] = {part: {} for part in _PARTS}
+    for kind in _CHANGES:
+        held_out = [pair.held_out for pair in _of_kind(result, kind)]
+        counts["all"][kind], counts["held_out"][kind] = len(held_out), sum(held_out)
+        counts["trained"][kind] = len(held_out) - sum(held_out)
+    return counts
 
 
 def _headline(result: Comparison, part: str, *, wide: bool) -> list[Line]:
@@ -311,6 +334,16 @@ def _metric_line(name: str, d: Difference, *, wide: bool) -> Line:
     if wide:
         texts += [Content.styled(p_text(d.p), "$quiet"), Content.styled(str(d.n), "$quiet")]
     return Line("", lambda width: cells(columns, texts, width, gap=2 if wide else 1))
+
+
+def _verdict(result: Comparison, *, both: bool) -> Content:
+    """The published verdict in large letters; with `both` the honest one beside it."""
+    verdicts = [result.verdict]
+    if both and result.judgement is not None:
+        verdicts.append(result.judgement.honest.verdict)
+    pictures = [big_text(_VERDICT_WORDS[one], _VERDICT_STYLES[one]).split("\n") for one in verdicts]
+    upper, lower = zip(*pictures, strict=True)
+    return Content("\n").join([Content("     ").join(upper), Content("  ≠  ").join(lower)])
 
 
 def _decision(result: Comparison) -> Content:

@@ -248,7 +248,7 @@ def _next_line(step: Step | None) -> Content:
 def _columns(*, wide: bool) -> tuple[Column, ...]:
     return (
         Column("cycle", 5),
-        Column("rows", 6, right=True),
+        Column("rows", 7, right=True),
         Column("model", 0),
         Column("KER ★", 6, right=True),
         Column("95 %", 9),

@@ -84,10 +84,12 @@ class TermsScreen(CockpitScreen):
     SCREEN_ID = "terms"
     TITLE_TEXT = "Terms"
 
-    def __init__(self, drill: Drill, path: tuple[str, ...]) -> None:
+    def __init__(self, drill: Drill, path: tuple[str, ...], figures: str = "") -> None:
+        """`figures` is what the level above says of the group, its interval too."""
         super().__init__()
         self._drill = drill
         self._path = path
+        self._figures = figures
         self._terms: dict[str, TermLine] = {}
 
     def home_id(self) -> str:
@@ -102,6 +104,7 @@ class TermsScreen(CockpitScreen):
         """The list and, under it, what was heard."""
         with Vertical(classes="panel", id="drill-panel") as panel:
             panel.border_title = Content(f"{visible(self._path[-1])}: terms, worst first")
+            panel.border_subtitle = Content(self._figures)
             yield LineList(id="drill-terms")
         with Vertical(classes="panel", id="heard-panel") as panel:
             panel.border_title = "Heard as"
@@ -109,12 +112,15 @@ class TermsScreen(CockpitScreen):
 
     def on_mount(self) -> None:
         """Group the rows once."""
-        found = by_term(self._drill.sides, self._drill.rows)
+        self.query_one("#drill-terms").focus()
+        self.load(self._fill)
+
+    async def _fill(self) -> None:
+        found = await asyncio.to_thread(by_term, self._drill.sides, self._drill.rows)
         self._terms = {f"term {line.term}": line for line in found}
         names = label_width([visible(line.term) for line in found])
         lines = self.query_one("#drill-terms", LineList)
         lines.show([_term_line(key, line, names) for key, line in self._terms.items()])
-        lines.focus()
 
     def refresh_view(self) -> None:
         """What was opened stays as it was; the level above has the newest."""

@@ -17,6 +17,8 @@ from clinasr_tui.screens.choice import in_view, move, scored_cycles
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.big_text import big_text
 from clinasr_tui.widgets.columns import Column, cells
+from clinasr_tui.widgets.figures import interval_bar, label
+from clinasr_tui.widgets.ker_bars import label_width
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -34,6 +36,7 @@ _ROUTES = {
 _NOT_YET = "Not yet: what is marked ✖ does not hold."
 _WIDEST = 116
 """Wider, the eye loses the line between measured and threshold."""
+_WIDEST_BAND = 60
 _STANDINGS = {"verified": "✔", "legacy": "○", "unverified": "○", "refused": "✖"}
 
 
@@ -151,11 +154,30 @@ def _criteria(result: GateResult, width: int) -> Content:
     lines: list[Content] = []
     for one in result.criteria:
         lines += _criterion(one, width)
+        if one.id == "priority_ker":
+            lines += _bands(result, width)
         if one.id == "base_allowed" and result.base.name:
             lines += _below(f"{_STANDINGS[result.base.standing]} {result.base.reason}", width, "$quiet")
         if not one.passed and one.remedy:
             lines += _below(f"→ {one.remedy}", width, "$bad")
     return Content("\n").join(lines)
+
+
+def _bands(result: GateResult, width: int) -> list[Content]:
+    """How sure the priority KER is beside the threshold: a line for each category whose interval is known."""
+    known = {name: one for name, one in result.figures.items() if one.ker is not None and one.interval}
+    names = label_width(list(known), most=20)
+    room = min(width - names - 8, _WIDEST_BAND)
+    return [
+        Content.assemble(
+            "   ",
+            label(name, names),
+            " 0 ",
+            interval_bar(one.ker, one.interval, room, limit=result.finetune_above),
+            " 1",
+        )
+        for name, one in known.items()
+    ]
 
 
 def _criterion(one: Criterion, width: int) -> list[Content]:

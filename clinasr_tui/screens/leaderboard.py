@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ class LeaderboardScreen(CockpitScreen):
             yield Static(id="headline")
         with Horizontal(id="sections"):
             with Vertical(classes="panel", id="groups-panel") as panel:
-                panel.border_title = "2–4 Groups"
+                panel.border_title = "2–4 Groups   ● KER  ├─┤ 95 %"
                 yield LineList(id="groups")
             with Vertical(classes="panel", id="terms-panel") as panel:
                 panel.border_title = "5 Terms, worst first"
@@ -121,14 +122,17 @@ class LeaderboardScreen(CockpitScreen):
 
     async def _open(self, cycle: Cycle, key: str, *, term: bool) -> None:
         scored = await self.session.scored(cycle)
-        drill = Drill.of_cycle(f"cycle {cycle.number}", scored, home=self.SCREEN_ID)
+        label = f"cycle {cycle.number}"
+        drill = await asyncio.to_thread(Drill.of_cycle, label, scored, home=self.SCREEN_ID)
         if term:
-            terms = by_term(drill.sides, drill.rows)
+            terms = await asyncio.to_thread(by_term, drill.sides, drill.rows)
             place = next(place for place, line in enumerate(terms) if line.term == key)
             self.app.push_screen(RowsScreen(drill, terms, place, path=()))
         else:
             field, _, value = key.partition(":")
-            self.app.push_screen(TermsScreen(drill.narrowed(field, value), path=(value or "(none)",)))
+            narrowed = await asyncio.to_thread(drill.narrowed, field, value)
+            figures = _group_figures(self._board, field, value) if self._board else ""
+            self.app.push_screen(TermsScreen(narrowed, (value or "(none)",), figures))
 
     # --- drawing -------------------------------------------------------------------------------
 
@@ -179,19 +183,38 @@ def _headline(board: Leaderboard, width: int) -> Content:
 
 
 def _groups(board: Leaderboard) -> list[Line]:
-    names = [name for field in SECTION_FIELDS for name in board.by.get(field, {})]
-    width = label_width(names, most=18)
+    figures = [(name, one) for field in SECTION_FIELDS for name, one in board.by.get(field, {}).items()]
+    width = label_width([name for name, _ in figures], most=18)
+    digits = max((len(str(one.n)) for _, one in figures), default=1)
+    # A board read from an old Markdown file may know none of them.
+    known = board.ker_interval is not None or any(board.intervals.values())
     lines: list[Line] = []
     for number, field in enumerate(SECTION_FIELDS, start=2):
         lines.append(heading(f"{number} {SECTION_TITLES[field]}"))
-        groups = board.by.get(field, {})
+        groups, intervals = board.by.get(field, {}), board.intervals.get(field, {})
         lines += [
-            ker_line(f"{field}:{name}", name, figure.ker, figure.n, names=width)
+            ker_line(
+                f"{field}:{name}",
+                name,
+                figure.ker,
+                figure.n,
+                names=width,
+                digits=digits,
+                interval=intervals.get(name),
+                intervals=known,
+            )
             for name, figure in groups.items()
         ]
         if not groups:
             lines.append(note("no rows"))
     return lines
+
+
+def _group_figures(board: Leaderboard, field: str, value: str) -> str:
+    """`KER .978 · 95 % .94–1.00 · n 90` of one group."""
+    figure, interval = board.by[field][value], board.intervals.get(field, {}).get(value)
+    sure = f" · 95 % {interval_text(interval)}" if interval else ""
+    return f"KER {score_text(figure.ker)}{sure} · n {figure.n}"
 
 
 def _terms(board: Leaderboard) -> list[Line]:

@@ -75,6 +75,31 @@ def bar(value: float | None, width: int, style: str = "$bad") -> Content:
     return Content.assemble((drawn, style), ("╌" * (width - len(drawn)), "$line"))
 
 
+def interval_bar(
+    value: float | None, interval: tuple[float, float] | None, width: int, *, limit: float | None = None
+) -> Content:
+    """A bar from 0 to 1 whose end is uncertain: `━━━├──●───┤╌╌╌`, the ends of the interval and the value.
+
+    Without an interval anything is possible: the band covers the whole line and is quiet. `limit` is
+    marked ┊ (┼ within the band).
+    """
+    if value is None or width <= 0:
+        return Content(" " * max(width, 0))
+
+    def place(at: float) -> int:
+        return round(min(max(at, 0.0), 1.0) * (width - 1))
+
+    low, high = (0, width - 1) if interval is None else (place(interval[0]), place(interval[1]))
+    band = "$line" if interval is None else "$foreground"
+    cells = [("━", "$bad")] * low + [("─", band)] * (high + 1 - low) + [("╌", "$line")] * (width - 1 - high)
+    cells[low], cells[high] = ("├", band), ("┤", band)
+    if limit is not None:
+        at = place(limit)
+        cells[at] = ("┼" if low <= at <= high else "┊", "bold $accent")
+    cells[place(value)] = ("●", "bold $bad")
+    return Content.assemble(*cells)
+
+
 def dumbbell(a: float | None, b: float | None, width: int) -> Content:
     """Two error rates on a line from 1 to 0, so that better lies right: ○ before, ● after."""
     if width <= 0:

@@ -11,6 +11,7 @@ from clinasr_tui.widgets.columns import Column, cells
 from clinasr_tui.widgets.figures import (
     bar,
     dumbbell,
+    interval_bar,
     interval_text,
     label,
     p_text,
@@ -59,6 +60,40 @@ def test_a_small_score_still_shows_and_a_large_one_stays_inside():
 def test_bars_are_exactly_as_wide_as_asked(a, b, width):
     assert bar(a, width).cell_length == width
     assert dumbbell(a, b, width).cell_length == width
+
+
+@settings(max_examples=60)
+@given(scores, st.none() | st.tuples(st.floats(0, 1), st.floats(0, 1)), st.integers(1, 60), scores)
+def test_bars_with_intervals_are_exactly_as_wide_as_asked(value, interval, width, limit):
+    ends = None if interval is None else (min(interval), max(interval))
+    assert interval_bar(value, ends, width, limit=limit).cell_length == width
+
+
+def test_the_band_tells_how_little_few_rows_say():
+    assert interval_bar(0.5, (0.4, 0.6), 11).plain == "━━━━├●┤╌╌╌╌"
+    assert interval_bar(0.5, (0.1, 0.9), 11).plain == "━├───●───┤╌"
+    assert interval_bar(0.0, (0.0, 0.3), 11).plain == "●──┤╌╌╌╌╌╌╌"
+    assert interval_bar(1.0, (0.9, 1.0), 11).plain == "━━━━━━━━━├●"
+    # Without an interval anything is possible.
+    assert interval_bar(0.4, None, 11).plain == "├───●─────┤"
+    assert interval_bar(0.5, (0.4, 0.6), 11, limit=0.3).plain == "━━━┊├●┤╌╌╌╌"
+    assert interval_bar(0.5, (0.1, 0.9), 11, limit=0.3).plain == "━├─┼─●───┤╌"
+
+
+def test_one_term_is_said_to_be_one():
+    line = ker_line("k", "lab", 0.4, 12, names=8, intervals=True)
+    assert line.draw(60).plain.endswith(".400  one term  n 12  ")
+    known = ker_line("k", "lab", 0.4, 12, names=8, interval=(0.1, 0.72), intervals=True)
+    assert known.draw(60).plain.endswith(".400  .10–.72   n 12  ")
+    assert (
+        ker_line("k", "lab", None, 0, names=8, intervals=True).draw(60).plain.endswith("–  –         n 0   ")
+    )
+
+
+def test_the_interval_of_a_change_comes_where_there_is_room():
+    line = dumbbell_line("k", "drug", 0.9, 0.1, 90, names=8, relative=-0.89, interval=(-0.9, -0.7))
+    assert "−89 %  −.90 … −.70    n 90" in line.draw(80).plain
+    assert "−89 %  n 90" in line.draw(50).plain
 
 
 def test_a_dumbbell_tells_before_from_after_and_better_lies_right():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+from tests.support.cycles import hyps, put_cycle, terms, write
 from tests.support.driving import press, settle, text_of
 
 
@@ -70,3 +71,43 @@ async def test_without_transcripts_it_says_what_is_missing(two_cycles, app_on):
         assert "no cycle has transcripts" in text_of(app.screen, "ProblemLine")
         await press(pilot, "7")
         assert "nothing to compare yet" in text_of(app.screen, "ProblemLine")
+
+
+def band(lines: str, name: str) -> str:
+    """The band of a category under the criterion of the priority KER."""
+    return lines.partition(f"{name} 0 ")[2].partition(" 1 ")[0]
+
+
+async def test_the_interval_is_drawn_beside_the_threshold(tmp_path, app_on):
+    root = tmp_path / "ward"
+    rows = terms("drug", 21, 50) + terms("procedure", 2, 50) + terms("lab", 8, 80)
+    put_cycle(root, 1, rows, audio=True)
+    (root / "clinasr.toml").write_text('[gate]\npriority = ["drug", "procedure", "role"]\n')
+    app = app_on(root)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        criteria = text_of(app.screen, "#criteria")
+        drug, procedure = band(criteria, "drug     "), band(criteria, "procedure")
+        assert len(drug) == len(procedure) == 57
+        assert "┼" in drug
+        assert "┊" in procedure
+        assert drug.index("┼") == procedure.index("┊") == round(0.3 * 56)
+        assert drug.index("●") == round(0.42 * 56)
+        assert "role      0" not in criteria
+
+
+async def test_scores_that_cannot_be_are_not_advised_upon(tmp_path, app_on):
+    root = tmp_path / "ward"
+    rows = terms("drug", 0, 90) + terms("lab", 0, 40)
+    folder = put_cycle(root, 1, rows, audio=True)
+    heard = [{**row, "hyp": f"nothing like it {row['term']} at all you see"} for row in hyps(rows)]
+    write(folder / "per_sample.json", heard)
+    app = app_on(root)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "3")
+        assert "misaligned manifest" in text_of(app.screen, "#reasons")
+        criteria = text_of(app.screen, "#criteria")
+        assert "Not to be believed before the scores are plausible" in criteria
+        assert "little to gain" not in criteria

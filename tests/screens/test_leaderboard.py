@@ -7,6 +7,7 @@ import json
 from clinasr_tui.screens.drill import RowsScreen, TermsScreen
 from clinasr_tui.screens.leaderboard import LeaderboardScreen
 from clinasr_tui.widgets.line_list import LineList
+from tests.support.cycles import put_cycle, terms
 from tests.support.driving import lines_of, press, settle, text_of
 
 
@@ -34,8 +35,7 @@ async def test_the_five_sections_stand_in_the_published_order(cockpit):
         titles = [line for line in groups if line.startswith(("2 ", "3 ", "4 "))]
         assert [title.split()[-1] for title in titles] == ["entity_category", "ipa_source", "noise_level"]
         drug = next(line for line in groups if line.startswith("drug"))
-        assert ".978" in drug
-        assert "n 90" in drug
+        assert ".978  .94–1.00  n 90" in drug
         terms = lines_of(cockpit.screen.query_one("#terms", LineList))
         assert len(terms) == 50
         kers = [float(line.split("  n ")[0].split()[-1]) for line in terms]
@@ -43,11 +43,30 @@ async def test_the_five_sections_stand_in_the_published_order(cockpit):
         assert "merriam-webster" in text_of(cockpit.screen, "#gap")
 
 
+async def test_few_rows_show_how_little_they_say(tmp_path, app_on):
+    root = tmp_path / "ward"
+    rows = terms("drug", 5, 12, each=3, noise="snr_5db") + terms("lab", 2, 5) + terms("role", 9, 90)
+    put_cycle(root, 1, rows)
+    app = app_on(root)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "6")
+        lists = app.screen.query_one("#groups", LineList)
+        drug, lab, role = lines_of(lists, lists.size.width - 2)[1:4]
+        assert drug.startswith("drug")
+        assert ".417 .00–.83" in drug
+        assert drug.count("─") > role.count("─")
+        assert ".400 one term" in lab
+        assert role.rstrip().endswith(".100 .00–.24  n 90")
+
+
 async def test_two_keys_lead_from_a_category_to_rows_and_back(cockpit):
     async with cockpit.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await press(pilot, "6", "enter")
         assert isinstance(cockpit.screen, TermsScreen)
+        said = str(cockpit.screen.query_one("#drill-panel").border_subtitle)
+        assert said == "KER .111 · 95 % .06–.18 · n 90"
         assert "esomprazole ×2" in text_of(cockpit.screen, "#heard")
         assert "right ×3" in text_of(cockpit.screen, "#heard")
         await press(pilot, "enter")
