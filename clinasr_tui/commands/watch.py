@@ -1,27 +1,41 @@
-"""`watch`: follow a run folder, here or on a host, as a plain story or one JSON document."""
+"""`watch`: follow a run folder, here or on a host: a plain story, JSON events or one JSON document."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import time
+import io
+import json
+import sys
+from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from clinasr_tui.commands.output import add_json, note, print_json, print_lines
+from clinasr_tui.commands.output import add_json, note, print_json
 from clinasr_tui.commands.sources import settings_of
 from clinasr_tui.errors import ExitCode, HostKeyError
-from clinasr_tui.training.snapshot import Level, Outcome, RunSnapshot
+from clinasr_tui.training.snapshot import Outcome, RunSnapshot
 
 if TYPE_CHECKING:
-    from clinasr_tui.remote.run_watch import RunWatch, SshSettings
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from clinasr_tui.remote.run_watch import RunWatch, SshSettings, WatchUpdate
+
+_LOOK_EVERY = 2.0
+"""Seconds after which a silent run is looked at again."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `watch`."""
     parser.add_argument("run_dir", metavar="RUN", help="the run folder (on the host, with --host)")
     parser.add_argument("--host", metavar="HOST", help="a host of the ssh config; default: this machine")
-    parser.add_argument("--once", action="store_true", help="read what is there and end")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--once", action="store_true", help="read what is there and end")
+    how.add_argument(
+        "--follow",
+        action="store_true",
+        help="until the run has ended (the default); with --json print one event a line",
+    )
     parser.add_argument(
         "--mirror", type=Path, metavar="DIR", help="keep the run's bytes here and resume from it"
     )
@@ -37,8 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 while the run goes on or has finished, 1 if it failed in any way."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Into a file or a pipe too each line must be there when it is told.
+        sys.stdout.reconfigure(line_buffering=True)
     snapshot = asyncio.run(_watch(args))
-    if args.json:
+    if args.json and not args.follow:
         from clinasr_tui.training.run_reader import to_json
 
         print_json("watch", to_json(snapshot))
@@ -81,45 +98,90 @@ async def _follow(args: argparse.Namespace, ssh: SshSettings) -> RunSnapshot:
     from clinasr_tui.remote.run_watch import RunWatch
 
     watch = RunWatch(args.run_dir, host=args.host, mirror=args.mirror, ssh=ssh)
-    story = _Story(quiet=args.json)
-    async for update in watch.updates(once=args.once):
-        if update.note:
-            note(update.note)
-        if not args.once:
-            story.tell(watch, time.time())
-    snapshot = watch.reader.snapshot()
-    story.end(snapshot)
+    if args.host is None:
+        watch.reader.expect(_record(args.run_dir))
+    teller = _teller(args)
+    try:
+        async with aclosing(watch.updates(once=args.once)) as updates, aclosing(_or_time(updates)) as news:
+            async for update in news:
+                teller.update(watch, update)
+    except asyncio.CancelledError:
+        note("watching has ended; the run itself goes on")
+        raise
+    snapshot = watch.reader.snapshot(watch.heard_at)
+    teller.end(snapshot)
     return snapshot
 
 
-class _Story:
-    """Tells what changed, one plain line each, for logs and CI."""
+async def _or_time(updates: AsyncIterator[WatchUpdate]) -> AsyncGenerator[WatchUpdate | None]:
+    """The updates as they come, and None where none has come for a while: silence is news too."""
+    coming: asyncio.Task[WatchUpdate] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(_next(updates))
+            done, _ = await asyncio.wait({coming}, timeout=_LOOK_EVERY)
+            if not done:
+                yield None
+                continue
+            try:
+                update = coming.result()
+            except StopAsyncIteration:
+                return
+            coming = None
+            yield update
+    finally:
+        if coming is not None:
+            coming.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await coming
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._state: tuple[object, ...] = ()
-        self._alerts: set[str] = set()
 
-    def tell(self, watch: RunWatch, now: float) -> None:
-        """A line for each new phase, epoch, validation and health alert."""
-        if self._quiet:
-            return
-        snapshot = watch.reader.snapshot(now)
-        state = (snapshot.phase, snapshot.epoch, snapshot.val_wer)
-        if state != self._state:
-            self._state = state
-            print_lines([snapshot.headline])
-        self._alert(snapshot)
+async def _next(updates: AsyncIterator[WatchUpdate]) -> WatchUpdate:
+    return await anext(updates)
 
-    def _alert(self, snapshot: RunSnapshot) -> None:
-        for alert in snapshot.health:
-            if alert.id not in self._alerts:
-                self._alerts.add(alert.id)
-                mark = "✖" if alert.severity is Level.ERROR else "!"
-                print_lines([f"{mark} {alert.id}: {alert.message}", f"  {alert.remedy}"])
+
+def _record(run_dir: str) -> dict[str, object]:
+    """What the record beside a run folder of this machine says, if it is this folder's."""
+    from clinasr_tui.flywheel.workspace import RUN_INFO_FILE
+
+    folder = Path(run_dir).expanduser().absolute()
+    try:
+        info = json.loads((folder.parent / RUN_INFO_FILE).read_text(encoding="utf-8"))
+        own = isinstance(info, dict) and (folder.parent / str(info["run_dir"])).resolve() == folder.resolve()
+    except (OSError, ValueError, KeyError, RecursionError):
+        return {}
+    return info if own else {}
+
+
+class _Teller(Protocol):
+    """Tells a run as it goes on."""
+
+    def update(self, watch: RunWatch, update: WatchUpdate | None) -> None:
+        """Something came, or, without an update, some time has passed."""
 
     def end(self, snapshot: RunSnapshot) -> None:
-        """The last line: the outcome."""
-        if not self._quiet:
-            self._alert(snapshot)
-            print_lines([snapshot.headline])
+        """The last word."""
+
+
+class _Quiet:
+    """Tells nothing but notes: the document follows."""
+
+    def update(self, watch: RunWatch, update: WatchUpdate | None) -> None:
+        """A note for the operator."""
+        if update is not None and update.note:
+            note(update.note)
+
+    def end(self, snapshot: RunSnapshot) -> None:
+        """Nothing."""
+
+
+def _teller(args: argparse.Namespace) -> _Teller:
+    if args.json and args.follow:
+        from clinasr_tui.commands.run_events import Events
+
+        return Events()
+    if args.json:
+        return _Quiet()
+    from clinasr_tui.commands.run_story import Story
+
+    return Story(once=args.once)

@@ -256,6 +256,12 @@ class RunReader:
         facts = self._facts()
         return list(facts.samples) if facts else []
 
+    @property
+    def sample_count(self) -> int:
+        """Sample predictions so far, also those no longer kept."""
+        facts = self._facts()
+        return facts.sample_count if facts else 0
+
     def series(self, tag: str) -> Series | None:
         """Any scalar of the event files by its tag, None if it was never logged."""
         return self._timeline.series.get(tag)
