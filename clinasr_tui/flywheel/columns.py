@@ -79,6 +79,28 @@ class CodedColumn(TextColumn):
                 joined.extend(map(new.__getitem__, codes))
         return cls(list(numbers), joined)
 
+    @classmethod
+    def separated(
+        cls, parts: Iterable[tuple[Sequence[tuple[str, ...]], array[int]]], fields: int
+    ) -> list[CodedColumn]:
+        """One column a field from parts (combinations of the fields' values, codes)."""
+        import numpy as np
+
+        known = [(kinds, np.frombuffer(codes, codes.typecode)) for kinds, codes in parts]
+        columns = []
+        for field in range(fields):
+            numbers: dict[str, int] = {}
+            new = [
+                np.array([numbers.setdefault(kind[field], len(numbers)) for kind in kinds], dtype="I")
+                for kinds, _ in known
+            ]
+            kind = code_type(len(numbers))
+            joined = array(kind)
+            for table, (_, codes) in zip(new, known, strict=True):
+                joined.frombytes(table.astype(kind)[codes].tobytes())
+            columns.append(cls(list(numbers), joined))
+        return columns
+
     def __len__(self) -> int:
         return len(self.codes)
 

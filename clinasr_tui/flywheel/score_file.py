@@ -218,8 +218,8 @@ def _joined(path: Path, descriptor: int, keys: tuple[str, ...], parts: Sequence[
     lengths = chain.from_iterable(part.audio_lengths for part in parts)
     audio = PackedColumn(b"".join(chain.from_iterable(part.audio for part in parts)), lengths)
     clinical = [
-        CodedColumn.joined([(part.values[field], part.codes[field]) for part in parts])
-        for field in range(len(CLINICAL_FIELDS))
+        CodedColumn.joined([part.terms for part in parts]),
+        *CodedColumn.separated([part.kinds for part in parts], len(CLINICAL_FIELDS) - 1),
     ]
     first = parts[0]
     for part in parts[1:]:

@@ -11,6 +11,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import count
+from operator import itemgetter
 from typing import NamedTuple
 from zlib import crc32
 
@@ -18,6 +19,7 @@ from clinasr_tui.flywheel import row_scores
 from clinasr_tui.flywheel.transcript_blocks import (
     HYPOTHESIS,
     LineFault,
+    Row,
     columns_of,
     parse_lines,
     whole_lines,
@@ -40,10 +42,10 @@ class Part(NamedTuple):
     """Bytes of each."""
     text_checks: array[int]
     """CRC-32 of each row's reference (a manifest's text): tells two texts apart without having them."""
-    values: list[list[str]]
-    """Distinct values of each clinical field in order of first appearance."""
-    codes: list[array[int]]
-    """Which value each row has, one array a clinical field."""
+    terms: tuple[list[str], array[int]]
+    """Distinct terms in order of first appearance, and which of them each row has."""
+    kinds: tuple[list[tuple[str, ...]], array[int]]
+    """The same of the other clinical fields, all of them together: they have few combinations."""
     scores: list[array[int]]
     """`row_scores.COLUMNS`; empty where there are no hypotheses."""
     fault: tuple[int, str, str, str] | None
@@ -88,16 +90,44 @@ def read_part(
     return reader.part(line - first, fault)
 
 
+class _Kinds(dict[tuple[object, ...], int]):
+    """Numbers combinations of values. Raises _NotTexts for values that must be read one by one."""
+
+    def __init__(self) -> None:
+        self.distinct: list[tuple[str, ...]] = []
+        self._seen: dict[str, str] = {}
+
+    def __missing__(self, values: tuple[object, ...]) -> int:
+        texts = tuple([self._seen.setdefault(v, v) if type(v) is str else _absent(v) for v in values])
+        number = super().get(texts)
+        if number is None:
+            number = self[texts] = len(self.distinct)
+            self.distinct.append(texts)
+        if texts != values:
+            self[values] = number
+        return number
+
+
+class _NotTexts(TypeError):  # noqa: N818  (caught where it is raised)
+    """Other values than texts: equal ones (1, 1.0, true) can be different texts."""
+
+
+def _absent(value: object) -> str:
+    if value is not None:
+        raise _NotTexts
+    return ""
+
+
 class _Reader:
     """Collects blocks."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:
-        self._keys = keys
-        self._clinical = keys.index("term")
-        self._numbers: list[defaultdict[str, int]] = [
-            defaultdict(count().__next__) for _ in keys[self._clinical :]
-        ]
-        self._codes = [array("I") for _ in self._numbers]
+        term = keys.index("term") + 1
+        self._keys, self._own, self._shared = keys, keys[:term], keys[term:]
+        self._shared_of = itemgetter(*self._shared)
+        self._terms: defaultdict[str, int] = defaultdict(count().__next__)
+        self._kinds = _Kinds()
+        self._term_codes, self._kind_codes = array("I"), array("I")
         self._scores = [array(kind) for kind in row_scores.COLUMNS.values()]
         self._blocks = array("Q"), array("I"), array("I")
         self._audio: list[bytes] = []
@@ -110,31 +140,39 @@ class _Reader:
             column.append(number)
         if not rows:
             return lines
-        columns = columns_of(rows, numbers, self._keys)
-        audio, texts, clinical = columns[0], columns[1], columns[self._clinical :]
-        for codes, known, values in zip(self._codes, self._numbers, clinical, strict=True):
-            codes.extend(map(known.__getitem__, values))
+        columns = columns_of(rows, numbers, self._own)
+        audio, texts, terms = columns[0], columns[1], columns[-1]
+        self._term_codes.extend(map(self._terms.__getitem__, terms))
+        self._kind_codes.extend(self._kinds_of(rows, numbers))
         joined = "".join(audio)
         self._audio.append(joined.encode(errors="surrogatepass"))
         self._audio_lengths.extend(map(len, audio if joined.isascii() else _encoded(audio)))
         self._checks.extend(map(crc32, _encoded(texts)))
         if HYPOTHESIS in self._keys:
-            found = row_scores.score_texts(texts, columns[2], clinical[0])
+            found = row_scores.score_texts(texts, columns[2], terms)
             for scores, more in zip(self._scores, found, strict=True):
                 scores.extend(more)
         return lines
 
+    def _kinds_of(self, rows: Sequence[Row], numbers: Sequence[int]) -> list[int]:
+        try:
+            return list(map(self._kinds.__getitem__, map(self._shared_of, rows)))
+        except (KeyError, TypeError):
+            # A key that is not there, or a value that is no text: column by column.
+            columns = columns_of(rows, numbers, self._shared)
+            return list(map(self._kinds.__getitem__, zip(*columns, strict=True)))
+
     def part(self, lines: int, fault: tuple[int, str, str, str] | None) -> Part:
         """Everything collected."""
-        values = [list(known) for known in self._numbers]
+        terms, kinds = list(self._terms), self._kinds.distinct
         return Part(
             lines,
             self._blocks,
             self._audio,
             self._audio_lengths,
             self._checks,
-            values,
-            [array(code_type(len(known)), codes) for known, codes in zip(values, self._codes, strict=True)],
+            (terms, array(code_type(len(terms)), self._term_codes)),
+            (kinds, array(code_type(len(kinds)), self._kind_codes)),
             self._scores,
             fault,
         )

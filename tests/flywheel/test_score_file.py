@@ -319,3 +319,28 @@ def test_transcripts_in_the_manifests_order_need_no_search(tmp_path: Path) -> No
     assert warnings == []
     assert set(stored.hypotheses.term) == {"it"}
     assert stored.scores.ker.tolist() == [0] * 200
+
+
+def test_values_that_are_no_texts_are_told_apart_as_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "hyps.jsonl"
+    values = [1, True, 1.0, "1", None, "", [1], {"a": None}, "x", 0, False]
+    found = [
+        {"ref": "a", "hyp": "b", "voice_id": one, "noise_level": two, "ipa_source": "y"}
+        for one in values
+        for two in values
+    ]
+    path.write_bytes(lines(found))
+    for block in (1, 200, 1 << 15):
+        with large(3, block=block):
+            assert_same(score_file.score_file(path), in_memory(path))
+
+
+def test_as_many_combinations_as_rows(tmp_path: Path) -> None:
+    path = tmp_path / "hyps.jsonl"
+    path.write_bytes(lines([row(n, "a", "b", f"t{n}", voice_id=f"v{n}") for n in range(70_000)]))
+    with large(2):
+        stored = score_file.score_file(path)
+    assert list(stored.hypotheses.voice_id) == [f"v{n}" for n in range(70_000)]
+    assert stored.hypotheses.term[69_999] == "t69999"
+    assert stored.hypotheses.voice_id.codes.typecode == "I"
+    assert stored.hypotheses.entity_category.codes.typecode == "B"
