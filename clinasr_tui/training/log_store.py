@@ -7,7 +7,8 @@ import re
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
-from itertools import compress, repeat
+from itertools import chain, compress, repeat
+from operator import add, sub
 from pathlib import Path
 
 from clinasr_tui.text import visible
@@ -25,7 +26,10 @@ _BLOCK = 1 << 18
 _NOTES = 0
 # Cursor movements and colours of progress bars and warnings; other sequences are made visible.
 _BAR_SEQUENCES = re.compile(r"\x1b\[[0-9;]*[A-DKm]")
-_NEMO_PREFIX = re.compile(r"^\[NeMo ([A-Z]) \d{4}-\d\d-\d\d (\d\d:\d\d:\d\d) [^\]\n]{0,80}\] ?", re.MULTILINE)
+# At the beginning of a line: said after the literal, which is found much faster than a beginning.
+_NEMO_PREFIX = re.compile(
+    r"\[NeMo (?<![^\n]\[NeMo )([A-Z]) \d{4}-\d\d-\d\d (\d\d:\d\d:\d\d) [^\]\n]{0,80}\] ?"
+)
 
 
 class _File:
@@ -179,31 +183,36 @@ class LogStore:
             yield (NOT_READABLE.encode() if raw is None else raw) + b"\n"
 
     def _run_of(self, start: int, stop: int) -> int:
-        """End of the lines from `start` that can be read together: one file, ascending, a block at most."""
-        file, last = self._file[start], self._offset[start]
-        most = last + _BLOCK
-        for place in range(start, stop):
-            offset = self._offset[place]
-            end = offset + self._length[place]
-            apart = self._file[place] != file or offset < last or end > most
-            if apart or end - offset > MAX_CHARACTERS:
-                return max(place, start + 1)
-            last = end
+        """End of lines from `start` that can be read together: one file, none long, a block at most."""
+        file, begin = self._file[start], self._offset[start]
+        while stop - start > 1:
+            size = self._offset[stop - 1] + self._length[stop - 1] - begin
+            alike = self._file[start:stop].count(file) == stop - start
+            if alike and 0 <= size <= _BLOCK and max(self._length[start:stop]) <= MAX_CHARACTERS:
+                break
+            stop = start + (stop - start) // 2
         return stop
 
     def _clean_run(self, start: int, stop: int) -> str | None:
         """Texts of lines of one file, cleaned together; None if that is not possible."""
         offsets, lengths = self._offset[start:stop], self._length[start:stop]
-        begin = offsets[0]
-        data = self._files[self._file[start]].read(begin, offsets[-1] + lengths[-1] - begin)
+        begin, size = offsets[0], offsets[-1] + lengths[-1] - offsets[0]
+        ends = list(map(add, offsets, lengths))
+        gaps = set(map(sub, offsets[1:], ends))
+        data = None if min(gaps) < 0 else self._files[self._file[start]].read(begin, size)
         if data is None:
             return None
-        raw = [
-            data[at : at + length] for at, length in zip([o - begin for o in offsets], lengths, strict=True)
-        ]
-        text = _shortened(b"\n".join(raw).decode("utf-8", "replace"))
-        lines = [line if line.isprintable() else visible(line) for line in map(str.rstrip, text.split("\n"))]
-        return "\n".join(lines) if len(lines) == stop - start else None
+        if gaps != {1} or b"\r" in data:
+            places = zip(offsets, ends, strict=True)
+            data = b"\n".join([data[first - begin : last - begin] for first, last in places])
+        text = _shortened(data.decode("utf-8", "replace"))
+        if text.count("\n") != stop - start - 1:
+            return None
+        if " \n" not in text and not text.endswith(" ") and text.replace("\n", "").isprintable():
+            return text
+        return "\n".join(
+            [line if line.isprintable() else visible(line) for line in map(str.rstrip, text.split("\n"))]
+        )
 
     def _file_id(self, name: str) -> int:
         number = self._numbers.get(name)
@@ -256,5 +265,9 @@ def _shortened(text: str) -> str:
     """Lines without bar sequences and tabs, NeMo's prefix shortened."""
     text = _BAR_SEQUENCES.sub("", text) if "\x1b" in text else text
     if "[NeMo " in text:
-        text = _NEMO_PREFIX.sub(r"\2 \1 ", text)
+        # Split and joined again: three times as fast as a substitution by a template.
+        first, *parts = _NEMO_PREFIX.split(text)
+        letters, times, rests = parts[::3], parts[1::3], parts[2::3]
+        lines = zip(times, repeat(" "), letters, repeat(" "), rests, strict=False)
+        text = first + "".join(chain.from_iterable(lines))
     return text.expandtabs(4)

@@ -171,16 +171,16 @@ class LogView(LogScroll):
 
     def _notes(self) -> list[str]:
         chosen, notes = self._shown.filter, []
-        if chosen.pattern is not None:
-            share = "" if self._shown.done else f", {self._shown.progress:.0%}"
-            what = "without" if chosen.hides else "only"
-            notes.append(f"{what} {visible(chosen.pattern.text)}: {self._shown.hidden:,} hidden{share}")
-        if self._search is not None:
-            notes.append(self._search.said(self._here))
         if selected := self.selected:
             notes.append(f"{selected:,} line{'' if selected == 1 else 's'} selected, y copies")
         if self._told:
             notes.append(self._told)
+        if self._search is not None:
+            notes.append(self._search.said(self._here))
+        if chosen.pattern is not None:
+            share = "" if self._shown.done else f", {self._shown.progress:.0%}"
+            what = "without" if chosen.hides else "only"
+            notes.append(f"{what} {visible(chosen.pattern.text)}: {self._shown.hidden:,} hidden{share}")
         if self._side:
             notes.append(f"from column {self._side + 1}")
         return notes
