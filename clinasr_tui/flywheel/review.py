@@ -65,7 +65,20 @@ def scored_cycle(cycle: Cycle, progress: Progress | None = None) -> ScoredCycle:
             raise
         broken = InputError(f"the rows are not compared with the manifest ({error.what})", where=error.where)
         warnings = [str(broken)]
+    repeated = _repeated(rows)
+    if repeated:
+        warnings.append(f"transcribed twice or more (same audio, same term), every row counts: {repeated:,}")
     return ScoredCycle(rows, tuple(warnings))
+
+
+def _repeated(scored: ScoredSet) -> int:
+    """Rows whose audio and term are those of a row before."""
+    import numpy as np
+
+    rows = zip(scored.hypotheses.audio_filepath, scored.hypotheses.term, strict=True)
+    # By their hashes: of a million different rows two share one by a chance of one in thirty million.
+    hashes = np.fromiter(map(hash, rows), dtype=np.int64, count=len(scored))
+    return len(hashes) - len(np.unique(hashes))
 
 
 def gate_of(
