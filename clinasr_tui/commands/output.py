@@ -38,13 +38,25 @@ def categories(text: str) -> tuple[str, ...]:
     return names
 
 
-def print_json(command: str, document: Mapping[str, Any]) -> None:
+def print_json(
+    command: str, document: Mapping[str, Any], **lists: Iterable[Sequence[Mapping[str, Any]]]
+) -> None:
     """Print one JSON document whose first key is the schema.
 
+    `lists` are further keys whose lists are long: they come in batches and are never held as a whole.
     ASCII only: any terminal encoding can carry it, and so can a lone surrogate of a transcript.
     """
     # `dump` would write piece by piece, ten times as slowly.
-    sys.stdout.write(json.dumps({"schema": f"clinasr.{command}/1", **document}, allow_nan=False) + "\n")
+    text = json.dumps({"schema": f"clinasr.{command}/1", **document}, allow_nan=False)
+    sys.stdout.write(text[:-1])
+    for name, batches in lists.items():
+        sys.stdout.write(f', "{name}": [')
+        between = ""
+        for batch in batches:
+            sys.stdout.write(between + json.dumps(batch, allow_nan=False)[1:-1])
+            between = ", "
+        sys.stdout.write("]")
+    sys.stdout.write("}\n")
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -12,9 +12,13 @@ from clinasr_tui.errors import ExitCode, InputError
 from clinasr_tui.flywheel.vocabulary import SECTION_FIELDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from clinasr_tui.flywheel.leaderboard import Leaderboard
     from clinasr_tui.flywheel.resampling import Interval
-    from clinasr_tui.flywheel.scoring import ScoredSet
+    from clinasr_tui.flywheel.scoring import ScoredSet, Scores
+
+_ROWS_AT_A_TIME = 4096
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +37,10 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         _write(source, args.out)
     if args.json:
-        print_json("score", _document(source, with_rows=args.rows))
+        from clinasr_tui.flywheel.leaderboard import to_json
+
+        lists = {"per_row": _per_row(_scored(source).scores)} if args.rows else {}
+        print_json("score", to_json(source.board), **lists)
     else:
         print_lines(_story(source.board))
     return ExitCode.OK
@@ -78,14 +85,11 @@ def _write(source: Source, folder: Path) -> None:
     note(f"wrote {folder / 'results.csv'} and {folder / name}")
 
 
-def _document(source: Source, *, with_rows: bool) -> dict[str, object]:
-    from clinasr_tui.flywheel.leaderboard import to_json
-
-    document: dict[str, object] = to_json(source.board)
-    if with_rows:
-        scores = _scored(source).scores
-        document["per_row"] = [scores.row(index)._asdict() for index in range(len(scores))]
-    return document
+def _per_row(scores: Scores) -> Iterator[list[dict[str, float | None]]]:
+    """Every row's scores, some thousand at a time."""
+    for start in range(0, len(scores), _ROWS_AT_A_TIME):
+        rows = range(start, min(start + _ROWS_AT_A_TIME, len(scores)))
+        yield [scores.row(index)._asdict() for index in rows]
 
 
 def _story(board: Leaderboard) -> list[str]:

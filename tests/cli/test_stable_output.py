@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from clinasr_tui.cli import main
+from clinasr_tui.commands import score
+from clinasr_tui.commands.output import print_json
 from clinasr_tui.flywheel.leaderboard import signature
 from tests.support.scored_rows import DATA
 
@@ -60,3 +63,19 @@ def test_comparisons_in_text_end_with_their_signature(tmp_path: Path) -> None:
     lines = output(tmp_path, 0, "compare", *CYCLES).decode().splitlines()
     assert lines[-1].startswith("signature: normaliser nfkd")
     assert "test exact McNemar" in lines[-1]
+
+
+def test_rows_are_written_in_batches_of_any_size(monkeypatch, capsys) -> None:
+    written = set()
+    for size in (1, 7, 125, 4096):
+        monkeypatch.setattr(score, "_ROWS_AT_A_TIME", size)
+        assert main(["score", "--hyps", str(CYCLES[0]), "--json", "--rows"]) == 0
+        written.add(capsys.readouterr().out)
+    (document,) = map(json.loads, written)
+    assert len(document["per_row"]) == document["rows"] == 250
+    assert document["per_row"][0] == {"wer": 0.1, "cer": 2 / 66, "ker": 1, "ser": 1}
+
+
+def test_a_document_with_lists_of_nothing(capsys) -> None:
+    print_json("x", {"a": 1}, b=[], c=[[{"d": 2}]])
+    assert capsys.readouterr().out == '{"schema": "clinasr.x/1", "a": 1, "b": [], "c": [{"d": 2}]}\n'
