@@ -90,6 +90,7 @@ async def test_deleted_while_its_writer_goes_on(sshd, run, tmp_path):
 
 @pytest.mark.parametrize("new", [b"", nemo("of the new file")], ids=["empty", "written"])
 async def test_rotated_while_nobody_looks(sshd, run, tmp_path, new):
+    (run / "console.log").write_bytes(nemo("a short file, known again by its inode"))
     async with followed(sshd, run, tmp_path):
         pass
     append(run / "console.log", nemo("before the rename"))

@@ -52,9 +52,9 @@ class Following:
         await self.until(lambda: any(update.caught_up for update in self.updates), "caught up")
 
     @property
-    def contact(self) -> Contact:
+    def contact(self) -> Contact | None:
         """The last told state of the connection."""
-        return self.updates[-1].contact
+        return self.updates[-1].contact if self.updates else None
 
     @property
     def notes(self) -> str:
