@@ -29,6 +29,7 @@ from clinasr_tui.widgets.log_window import Position, row_starts
 from clinasr_tui.widgets.row_table import fit
 
 if TYPE_CHECKING:
+    from textual import events
     from textual.worker import Worker
 
 _SIDE_STEP = 16
@@ -298,6 +299,16 @@ class LogView(LogScroll):
         self._side = _SIDE_STEP * min(max(self._side // _SIDE_STEP + step, 0), most)
         self.retitle()
         self._repaint()
+
+    def on_mouse_scroll_left(self, event: events.MouseScrollLeft) -> None:
+        """A wheel that goes sideways, or Shift and the wheel."""
+        event.stop()
+        self.side(-1)
+
+    def on_mouse_scroll_right(self, event: events.MouseScrollRight) -> None:
+        """A wheel that goes sideways, or Shift and the wheel."""
+        event.stop()
+        self.side(1)
 
     def toggle_wrap(self) -> None:
         """Break long lines into several rows, or cut them."""

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual.app import App
 from textual.content import Content
-from textual.events import MouseDown, MouseMove, MouseScrollUp, MouseUp
+from textual.events import MouseDown, MouseMove, MouseScrollLeft, MouseScrollRight, MouseScrollUp, MouseUp
 from textual.widget import Widget
 
 from clinasr_tui.errors import InputError
@@ -320,6 +320,7 @@ async def test_long_lines_move_sideways(
             view.side(1)
         await pilot.pause()
         text = shown(view)[0][12:]
+        assert notes(view) == (f"from column {16 * side + 1}" if side else "")
         assert text.startswith(Log(10).text(0)[11 + 16 * side :][:20])
 
 
@@ -522,3 +523,15 @@ async def test_a_line_of_ours_looks_like_none_of_the_run(bench: Bench) -> None:
     async with bench(view).run_test(size=(100, 12)):
         view.show(log)
         assert [view.render_line(y).text[8:12] for y in range(3)] == [" I  ", " ── ", " I  "]
+
+
+async def test_long_lines_move_no_further_than_their_end(bench: Bench) -> None:
+    view = LogView()
+    async with bench(view).run_test(size=(60, 12)) as pilot:
+        view.show(Log(10))
+        for _ in range(50):
+            await pilot._post_mouse_events([MouseScrollRight], view, button=0)
+        longest = len(read_line(Log(10)._line(0)).text)
+        assert notes(view) == f"from column {(longest - 1) // 16 * 16 + 1}"
+        await pilot._post_mouse_events([MouseScrollLeft], view, button=0)
+        assert notes(view) == f"from column {(longest - 1) // 16 * 16 - 15}"
