@@ -9,13 +9,23 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from clinasr_tui.training.facts import Facts
+from clinasr_tui.training.facts import UNKNOWN_BYTES, Facts
 from clinasr_tui.training.log_lines import CODES, Batch, LogLines
 from clinasr_tui.training.snapshot import Level
 
+if TYPE_CHECKING:
+    from clinasr_tui.training.console_bulk import Stretch
+
 MAX_PIECE = 1 << 18
 """A piece without line break longer than this (bytes) is cut, so that memory stays bounded."""
+BULK_AFTER = 1 << 20
+"""Bytes after which a stream's larger blocks are surveyed with numpy: about 20 ms without it."""
+BULK_LEAST = 1 << 14
+"""Smallest block, bytes, worth a survey."""
+LEAST_STRETCH = 32
+"""Fewest usual pieces in a row worth taking at once."""
 
 _NEMO = re.compile(rb"\[NeMo ([A-Z]) \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [^\]\n]{0,80}\] ?")
 _BAR = re.compile(
@@ -80,7 +90,10 @@ class ConsoleParser:
         if cut:
             block = bytes(self._tail) + data[: cut - 1] if self._tail else data[: cut - 1]
             self._tail = bytearray(data[cut:])
-            self._block(block)
+            if len(block) >= BULK_LEAST and self._offset + len(block) >= BULK_AFTER:
+                self._bulk(block)
+            else:
+                self._pieces(block, self._offset)
             self._offset += len(block) + 1
         else:
             self._tail += data
@@ -95,9 +108,43 @@ class ConsoleParser:
         """No more will come: the unfinished last line counts as finished."""
         return self.feed(b"\n") if self._tail else LogLines()
 
-    def _block(self, block: bytes) -> None:
+    def _bulk(self, block: bytes) -> None:
+        """Whole pieces, the long stretches of usual ones all at once: the result is the same."""
+        from clinasr_tui.training.console_bulk import Stretch, Survey
+
+        survey, done = Survey(block, _USUAL_BAR, MAX_PIECE), 0
+        for start, stop in survey.stretches(LEAST_STRETCH):
+            stretch = Stretch(survey, start, stop)
+            if stretch.holds(UNKNOWN_BYTES):
+                continue
+            if stretch.begin > done:
+                self._pieces(block[done : stretch.begin - 1], self._offset + done)
+            self._stretch(stretch)
+            done = stretch.end + 1
+        if done <= len(block):
+            self._pieces(block[done:], self._offset + done)
+
+    def _stretch(self, stretch: Stretch) -> None:
+        """Usual pieces in a row: what `_pieces` would make of them."""
+        lines = self._lines
+        offsets, lengths, levels = stretch.lines(self._offset, _INFO, _WARN)
+        lines.offsets.frombytes(offsets)
+        lines.lengths.frombytes(lengths)
+        lines.levels += levels
+        if stretch.has_said:
+            self._take_bar()
+            self._facts.heard(stretch.samples(self._facts.reference))
+            self._bar = stretch.bar_said
+            self._take_bar()
+        self._bar = stretch.bar_left or self._bar
+        if stretch.last_warns is not None:
+            self._level = _WARN if stretch.last_warns else _INFO
+            self._mode, self._informs = _Mode.MESSAGE, not stretch.last_warns
+        elif stretch.has_blank and self._mode is _Mode.EXCEPTION:
+            self._mode = _Mode.PLAIN
+
+    def _pieces(self, block: bytes, offset: int) -> None:
         """Whole pieces. The shapes most pieces have are told by their first byte."""
-        offset = self._offset
         usual_bar = _USUAL_BAR.match
         for raw in block.split(b"\n"):
             size = len(raw)
@@ -219,10 +266,7 @@ class ConsoleParser:
             self._level = _FAIL
         else:
             self._mode = _Mode.PLAIN
-            if self._harmless or _ERROR.search(raw):
-                self._level = _FAIL
-            else:
-                self._level = _WARN if _WARNING.search(raw) else _INFO
+            self._level = _FAIL if self._harmless else _level_of(raw)
         self._facts.plain(raw)
 
     def _take_bar(self) -> None:
@@ -241,6 +285,14 @@ class ConsoleParser:
             self._facts.validating()
         elif title.lstrip().startswith(b"Training:"):
             self._facts.fit_begins()
+
+
+def _level_of(raw: bytes) -> int:
+    """Level of a line of text. Most hold none of the words, which is told without a pattern."""
+    if (b"ERROR" in raw or b"rror" in raw or b"FATAL" in raw or b"CRITICAL" in raw) and _ERROR.search(raw):
+        return _FAIL
+    warns = (b"Warning: " in raw or b"WARN" in raw) and _WARNING.search(raw)
+    return _WARN if warns else _INFO
 
 
 def _skip_blank(raw: bytes, start: int) -> int:

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from clinasr_tui.training.evidence import cancelled_by, ended_by, find_evidence
 from clinasr_tui.training.snapshot import Phase, Sample
 
+if TYPE_CHECKING:
+    from clinasr_tui.training.console_bulk import Samples
+
+    _Heard = tuple[int | None, bytes, bytes]
+
 MAX_SAMPLES = 1000
 UNKNOWN_PIECE = "\u2047"
 """What SentencePiece decodes its unknown token to."""
+UNKNOWN_BYTES = UNKNOWN_PIECE.encode()
 
 _DATASET = re.compile(rb"Dataset loaded with (\d{1,12}) files totalling (\d{1,9}(?:\.\d{1,6})?) hours")
 _FILTERED = re.compile(rb"(\d{1,12}) files were filtered totalling (\d{1,9}(?:\.\d{1,6})?) hours")
@@ -25,6 +33,7 @@ _VALIDATION = re.compile(
 )
 _FIT_STOPPED = re.compile(rb"`Trainer\.fit` stopped: `?(?:max_epochs=(\d{1,9})`)?")
 _RATE = re.compile(rb", *(\d{1,9}(?:\.\d{1,9})?)(it/s|s/it)")
+_MANY = 32
 _MAX_TEXT = 2000
 _MAX_VALIDATIONS = 10_000
 _MAX_DATASETS = 100
@@ -49,8 +58,10 @@ class Facts:
         self.starts = 0
         self.sample_count = 0
         self._samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
-        self._heard: deque[tuple[int | None, bytes, bytes]] = deque(maxlen=MAX_SAMPLES)
-        self._reference: bytes | None = None
+        self._heard: deque[tuple[int, Iterable[_Heard]]] = deque()
+        self._waiting = 0
+        self.reference: bytes | None = None
+        """The message with a sample's reference, while its prediction has not come."""
         self._reset()
 
     def _reset(self) -> None:
@@ -91,8 +102,9 @@ class Facts:
     def samples(self) -> deque[Sample]:
         """Sample predictions, oldest first, bounded. Most are never looked at: decoded on demand."""
         while self._heard:
-            step, reference, prediction = self._heard.popleft()
-            self._samples.append(Sample(step, _said(reference), _said(prediction)))
+            for step, reference, prediction in self._heard.popleft()[1]:
+                self._samples.append(Sample(step, _said(reference), _said(prediction)))
+        self._waiting = 0
         return self._samples
 
     @property
@@ -134,8 +146,7 @@ class Facts:
         """Optimizer steps done by the last progress bar; None before the first."""
         if self.epoch is None or self.batches is None:
             return None
-        per_epoch = -(-self.batches // self.accumulate)
-        return self.epoch * per_epoch + min(per_epoch, -(-self.batch // self.accumulate))
+        return _steps(self.epoch, self.batch, self.batches, self.accumulate)
 
     @property
     def seconds_per_batch(self) -> float | None:
@@ -183,7 +194,7 @@ class Facts:
         elif match := _DATASET.search(text):
             if len(self.datasets) < _MAX_DATASETS:
                 self.datasets.append(Dataset(int(match[1]), float(match[2])))
-        elif match := _FILTERED.search(text):
+        elif b" were filtered " in text and (match := _FILTERED.search(text)):
             if self.datasets:
                 self.datasets[-1].counted = True
                 self.datasets[-1].filtered = int(match[1])
@@ -233,20 +244,43 @@ class Facts:
 
     def _sample(self, text: bytes) -> None:
         if text.startswith(b"WER reference:"):
-            self._reference = text
-        elif self._reference is not None and text.startswith(b"WER predicted:"):
-            step = self.steps_done
-            if step is not None:
-                step = max(0, step - (self.phase is Phase.VALIDATING))
-            self._heard.append((step, self._reference, text))
-            self._reference = None
-            self.sample_count += 1
-            if self.phase in (Phase.LOADING, Phase.SAVING):
-                self.phase = Phase.TRAINING
+            self.reference = text
+        elif self.reference is not None and text.startswith(b"WER predicted:"):
+            step = self._sample_step()
+            self._hear(1, ((step, self.reference, text),))
+            self.reference = None
             if text.isascii():
                 self.unknown_run = 0
             else:
                 self._count_unknown(_said(text), step)
+
+    def _sample_step(self) -> int | None:
+        """Step of a sample that comes now; validation is of the weights after the last step."""
+        done = self.steps_done
+        return None if done is None else max(0, done - (self.phase is Phase.VALIDATING))
+
+    def _hear(self, count: int, samples: Iterable[_Heard]) -> None:
+        self.sample_count += count
+        if self.phase in (Phase.LOADING, Phase.SAVING):
+            self.phase = Phase.TRAINING
+        self._heard.append((count, samples))
+        self._waiting += count
+        while self._waiting - self._heard[0][0] >= MAX_SAMPLES:
+            self._waiting -= self._heard.popleft()[0]
+
+    def heard(self, samples: Samples) -> None:
+        """Samples of a stretch of console text, none of them with an unknown piece."""
+        if len(samples):
+            now, accumulate = self._sample_step(), self.accumulate
+
+            def step_of(bar: re.Match[bytes] | None) -> int | None:
+                return now if bar is None else _steps(int(bar[1]), int(bar[2]), int(bar[3]), accumulate)
+
+            newest = samples.pairs(MAX_SAMPLES, step_of)
+            # What is kept unread keeps its whole block: not for a few.
+            self._hear(len(samples), newest if len(samples) > _MANY else list(newest))
+            self.unknown_run = 0
+        self.reference = samples.left
 
     def _count_unknown(self, prediction: str, step: int | None) -> None:
         if UNKNOWN_PIECE in prediction and not prediction.replace(UNKNOWN_PIECE, "").strip():
@@ -323,6 +357,12 @@ class Facts:
         if found is not None:
             self.evidence.setdefault(*found)
             self._evidence_at[found[0]] = self.position
+
+
+def _steps(epoch: int, batch: int, batches: int, accumulate: int) -> int:
+    """Optimizer steps done after so many batches of an epoch."""
+    per_epoch = -(-batches // accumulate)
+    return epoch * per_epoch + min(per_epoch, -(-batch // accumulate))
 
 
 def _said(text: bytes) -> str:

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clinasr_tui.training import console
 from clinasr_tui.training.console import MAX_PIECE, ConsoleParser
+from clinasr_tui.training.facts import MAX_SAMPLES
 from clinasr_tui.training.snapshot import Level, Phase, Sample
 
 STAMP = b"2026-11-22 17:03:05 nemo_logging:393]"
@@ -339,3 +341,147 @@ def test_any_bytes(raw, cuts):
     sliced, same = parse(raw, [min(cut, len(raw)) for cut in cuts])
     assert same == lines
     assert state(sliced) == state(whole)
+
+
+def bulk(monkeypatch, least=1):
+    """Survey every block, however small."""
+    for name, value in (("BULK_AFTER", 0), ("BULK_LEAST", 0), ("LEAST_STRETCH", least)):
+        monkeypatch.setattr(console, name, value)
+
+
+def told(parser, lines):
+    """All that a parser says, and what it would make of what comes next."""
+    facts = parser.facts
+    said = {name: value for name, value in vars(facts).items() if name not in ("_heard", "_waiting")}
+    return (
+        lines,
+        list(facts.samples),
+        str(said),
+        facts.steps_done,
+        facts.crashed,
+        (parser._mode, parser._level),
+    )
+
+
+def in_both_ways(raw, cuts=()):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(console, "BULK_AFTER", 1 << 60)
+        plain = told(*parse(raw, cuts))
+    with pytest.MonkeyPatch.context() as patch:
+        bulk(patch)
+        return plain, told(*parse(raw, cuts))
+
+
+def step(epoch, batch, *, of=50, said="there is a history of cellulitis", bar_glued=True):
+    """What a training step leaves, as recorded: a bar, a bar with an empty message, a sample."""
+    bar = BAR.replace(b"Epoch 1", b"Epoch %d" % epoch).replace(b"13/50", b"%d/%d" % (batch, of))
+    nemo = b"[NeMo I " + STAMP + b" "
+    return (
+        b"\r" + bar + b"\r" + bar * bar_glued + nemo + b"\n    \n" + nemo + b"WER reference:" + said.encode()
+        + b"\n" + nemo + b"WER predicted:" + said.upper().encode() + b"\n"
+    )  # fmt: skip
+
+
+usual = st.sampled_from(
+    [
+        *(step(epoch, batch) for epoch in (0, 1) for batch in (1, 2, 13)),
+        step(1, 3, said="⁇"),
+        step(1, 3, said="café"),
+        step(1, 3, said=""),
+        step(1, 4, bar_glued=False),
+        BAR + b"\r",
+        BAR + b" text\n",
+        BAR[:-1] + b"[NeMo I " + STAMP + b"\n",
+        BAR + b"[NeMo I " + STAMP + b" one[NeMo I " + STAMP + b" two\n",
+        b"[NeMo I " + STAMP + b" \n",
+        b"[NeMo I " + STAMP + b"\n",
+        b"[NeMo I " + STAMP + b" WER reference:only\n",
+        b"[NeMo I " + STAMP + b" WER predicted:only\n",
+        b"[NeMo I " + STAMP + b" WER pred\n",
+        b"[NeMo I " + STAMP + b"  \t\n",
+        b"[NeMo I " + STAMP + b" Hydra config: name: x\n    trainer:\n      accumulate_grad_batches: 2\n",
+        b"[NeMo I " + STAMP + b" Checkpoint save for step 50 started\n",
+        b"[NeMo W " + STAMP + b" careful\n",
+        b"[NeMo W " + STAMP + b" \n",
+        b"[NeMo E " + STAMP + b" broken\n",
+        b"[NeMo I 2026-11-22 17:03:05 x] WER predicted:other prefix\n",
+        b"[NeMo I " + STAMP.replace(b"logg", b"l]gg") + b" WER predicted:x\n",
+        b"[NeMo I-" + STAMP + b" WER predicted:x\n",
+        b"Validation DataLoader 0:  25%|##   | 1/4 [00:00<00:00,  5.60it/s]\n",
+        b"Traceback (most recent call last):\n  File\nKeyError: 'x'\n",
+        b"\n",
+        b"    \n",
+        b"text\n",
+    ]
+)
+
+
+@given(st.lists(st.one_of(usual, fragments), max_size=25), st.data())
+@settings(max_examples=200, deadline=None)
+def test_bulk_reads_as_piece_by_piece(parts, data):
+    raw = b"".join(parts)
+    cuts = data.draw(st.lists(st.integers(0, len(raw)), max_size=5))
+    plain, surveyed = in_both_ways(raw, cuts)
+    assert surveyed == plain
+    assert surveyed == in_both_ways(raw)[1]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"[NeMo I " + STAMP.replace(b"logg", b"l]gg") + b" WER predicted:x\n",
+        b"[NeMo I-" + STAMP + b" WER predicted:x\n",
+        b"[NeMo W " + STAMP + b" one[NeMo E " + STAMP + b" two\n",
+        b"[NeMo W " + STAMP + b" WER predicted:x\n",
+        b"[NeMo I " + STAMP + b" wer predicted:x\n",
+        b"[NeMo I " + STAMP + b" WER predicted\n",
+        b"text[NeMo I " + STAMP + b" WER predicted:x\n",
+        BAR.replace(b"13/50", b"0/50") + b"[NeMo I " + STAMP + b" WER predicted:x\n",
+        BAR[:-1] + b"[NeMo I " + STAMP + b" \n",
+        BAR + b"\x1b[A[NeMo I " + STAMP + b" WER predicted:x\n",
+    ],
+)
+def test_what_only_looks_usual_is_looked_at_closely(odd):
+    raw = step(0, 5) + b"[NeMo I " + STAMP + b" WER reference:x\n" + odd + step(0, 6)
+    plain, surveyed = in_both_ways(raw)
+    assert surveyed == plain
+
+
+@pytest.mark.parametrize("size", [1 << 13, 1 << 16, 1 << 20])
+def test_bulk_reads_recorded_consoles_as_piece_by_piece(size, recordings, demo_data):
+    consoles = [*recordings.glob("*/*.log"), demo_data / "recording" / "console.log"]
+    assert len(consoles) > 4
+    for path in consoles:
+        raw = path.read_bytes()
+        plain, surveyed = in_both_ways(raw, range(size, len(raw), size))
+        assert surveyed == plain
+
+
+def test_more_samples_than_are_kept(monkeypatch):
+    """Only the newest are decoded, and no others are kept."""
+    raw = b"".join(
+        step(epoch, batch, said=f"{epoch} {batch}") for epoch in range(30) for batch in range(1, 50)
+    )
+    plain, surveyed = in_both_ways(raw, range(0, len(raw), 10_000))
+    assert surveyed == plain
+    bulk(monkeypatch)
+    facts = parse(raw, range(0, len(raw), 10_000))[0].facts
+    assert facts.sample_count == 30 * 49
+    assert sum(count for count, _ in facts._heard) < MAX_SAMPLES + 49
+    assert len(facts.samples) == MAX_SAMPLES
+    assert facts.samples[-1] == Sample(29 * 50 + 49, "29 49", "29 49")
+
+
+@given(
+    st.lists(st.sampled_from([b"x" * 50, b" " * 40, BAR, b"[NeMo I " + STAMP + b" y", b"\n"]), max_size=20),
+    st.data(),
+)
+@settings(max_examples=60, deadline=None)
+def test_overlong_pieces_are_cut_alike_in_any_slices(parts, data):
+    raw = b"".join(parts)
+    cuts = data.draw(st.lists(st.integers(0, len(raw)), max_size=5))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(console, "MAX_PIECE", 150)
+        plain, surveyed = in_both_ways(raw, cuts)
+        assert surveyed == plain
+        assert surveyed[:3] == in_both_ways(raw)[0][:3]
