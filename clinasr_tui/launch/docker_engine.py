@@ -124,21 +124,29 @@ class Engine:
         self._socket = socket
         self._client: docker.DockerClient | None = None
 
-    def __enter__(self) -> Self:
+    def open(self) -> None:
+        """Connect."""
         with self._told("Docker cannot be used"):
             self._client = docker.DockerClient(
                 base_url=f"unix://{self._socket}", timeout=_TIMEOUT, version="auto"
             )
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the connections."""
         if self._client is not None:
             self._client.close()
         self._client = None
 
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def _docker(self) -> docker.DockerClient:
-        assert self._client is not None, "enter the engine first"
+        assert self._client is not None, "open the engine first"
         return self._client
 
     def facts(self) -> EngineFacts:

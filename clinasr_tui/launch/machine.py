@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clinasr_tui.errors import RemoteError
 from clinasr_tui.flywheel.recipe import Gpu
 from clinasr_tui.launch import machine_probe
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
-from clinasr_tui.remote.scripts import start_script
+from clinasr_tui.remote.scripts import ask
 from clinasr_tui.text import visible
 
 if TYPE_CHECKING:
     from clinasr_tui.remote.host import Host
 
 _PATIENCE = 40.0
-_MOST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +41,8 @@ class Machine:
 
 async def look(host: Host, folder: str, *, socket: str = DOCKER_SOCKET) -> Machine:
     """Ask an entered host; `folder` is where a run would keep its files. Raises RemoteError."""
-    process = await start_script(host, (machine_probe,), {"folder": folder, "socket": socket})
-    said = b""
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            while len(said) < _MOST and (chunk := await process.read()):
-                said += chunk
-            code, stderr = await process.wait()
-    except TimeoutError:
-        raise RemoteError(f"the machine has not answered for {_PATIENCE:g} s", where=host.name) from None
-    finally:
-        await process.close()
-    for line in said.splitlines():
-        # A login shell may greet first.
-        with suppress(ValueError, KeyError, TypeError):
-            answer = json.loads(line)
-            if answer["t"] == "machine":
-                return _machine(host.name, answer)
-    last = visible(stderr.decode("utf-8", "replace").strip().rpartition("\n")[2])
-    raise RemoteError(
-        f"the machine cannot be looked at (exit code {code}): {last or 'it said nothing'}",
-        where=host.name,
-        remedy="Check that the account may run commands and that python3 works there.",
-    )
+    request = {"folder": folder, "socket": socket}
+    return _machine(host.name, await ask(host, (machine_probe,), request, "machine", _PATIENCE))
 
 
 def _machine(name: str, answer: dict[str, object]) -> Machine:

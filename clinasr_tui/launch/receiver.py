@@ -14,9 +14,10 @@ checksum right, {"t": "bad"} if it is wrong (what had come is thrown away). An e
 """
 
 # Python 3.6 evaluates annotations and has neither `X | Y` nor list[X]: they stand in quotes.
-# ruff: noqa: PTH103, PTH105, PTH107, PTH111, PTH117, PTH118, PTH120, PTH123, PTH202, UP031
+# ruff: noqa: PTH103, PTH105, PTH107, PTH111, PTH117, PTH118, PTH120, PTH123, PTH202, SIM115, UP031
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -28,6 +29,7 @@ from typing import Any
 CHUNK = 1 << 20
 BEAT = 1.0  # seconds between signs of life while checksums are computed
 PART = ".part"
+LOCK = ".receiving"
 
 
 class Receiver:
@@ -45,6 +47,7 @@ class Receiver:
     def run(self) -> None:
         """Say what is needed, take it, check it."""
         os.makedirs(self.root, exist_ok=True)
+        lock = self.alone()
         for index, (path, size, digest) in enumerate(self.files):
             if self.is_there(path, size, digest):
                 continue
@@ -53,6 +56,18 @@ class Receiver:
         while self.take():
             pass
         self.say({"t": "end"})
+        lock.close()
+
+    def alone(self) -> "Any":
+        """Wait until a receiver whose connection was lost has noticed: two would write the same parts."""
+        lock = open(os.path.join(self.root, LOCK), "ab")
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return lock
+            except BlockingIOError:
+                self.say({"t": "beat"})
+                time.sleep(0.1)
 
     def say(self, message: "dict[str, Any]") -> None:
         """Write one line."""
@@ -129,7 +144,7 @@ class Receiver:
         os.makedirs(os.path.dirname(place), exist_ok=True)
         begun = self.begun(path, size, digest)
         self.digest = self.digest_of(place) if begun else hashlib.sha256()
-        self.stream = open(place, "ab" if begun else "wb")  # noqa: SIM115 (closed by `abandon`)
+        self.stream = open(place, "ab" if begun else "wb")
         self.index, self.written = index, begun
 
     def finish(self) -> None:

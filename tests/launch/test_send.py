@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import stat
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -41,7 +42,9 @@ async def lab(sshd: Sshd) -> AsyncIterator[Host]:
 
 def files_in(root: Path) -> dict[str, bytes]:
     return {
-        path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and path.name != ".receiving"
     }
 
 
@@ -103,12 +106,13 @@ async def test_goes_on_where_it_was_cut_off(tmp_path: Path, sshd: Sshd) -> None:
         async with lab(sshd) as host:
             await send(host, str(root), items, cut)
     assert not (root / "big").exists()
-    (left,) = root.iterdir()
+    (left,) = root.glob("*.part")
     begun = left.stat().st_size
     async with lab(sshd) as host:
         sent = await send(host, str(root), items)
     assert 0 < begun < len(BIG)
-    assert sent.bytes == sent.done_bytes == len(BIG) - begun
+    # What was on its way is still written.
+    assert sent.bytes == sent.done_bytes <= len(BIG) - begun
     assert files_in(root) == {"big": BIG}
 
 
@@ -189,8 +193,7 @@ async def test_home_folder_is_the_hosts(
             await send(host, f"~/{name}", [Item("a", b"x")])
         assert (place / "a").read_bytes() == b"x"
     finally:
-        (place / "a").unlink(missing_ok=True)
-        place.rmdir()
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture

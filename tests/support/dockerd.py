@@ -1,7 +1,7 @@
 """A Docker engine private to the tests, and an image that stands in for NeMo's under its name.
 
-The image holds this machine's Python and nothing else: what runs in it plays a recorded run, it is not
-NeMo, and says so (`STAND_IN`).
+The image holds this machine's Python and, in the place of NeMo's fine-tuning script, one that plays recorded
+runs: it is not NeMo, and says so (`STAND_IN`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.support import stand_in_nemo
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDINGS = ROOT / "tests/data/recordings"
+DEMO_RECORDING = ROOT / "clinasr_tui/demo/data/recording"
+SCRIPT = "/opt/NeMo/examples/asr/speech_to_text_finetune.py"
 IMAGE = "nvcr.io/nvidia/nemo:25.11.01"
 STAND_IN = "stand-in for the NeMo image: this machine's Python, no NeMo"
 PYTHON = Path("/usr/bin/python3")
@@ -122,6 +128,11 @@ def _root_filesystem() -> bytes:
         for place, real in placed.items():
             tar.add(real, f"usr/{place}")
         tar.add(library, str(library).lstrip("/"), filter=_needed)
+        tar.add(Path(stand_in_nemo.__file__), SCRIPT.lstrip("/"))
+        tar.add(DEMO_RECORDING, "opt/recordings/sft3")
+        for recording in RECORDINGS.iterdir():
+            if recording.is_dir():
+                tar.add(recording, f"opt/recordings/{recording.name}")
     return buffer.getvalue()
 
 

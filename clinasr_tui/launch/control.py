@@ -1,0 +1,146 @@
+"""What can be done with a run that was launched: does it live, end it, settle what its end left open."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from clinasr_tui.errors import InputError, RemoteError
+from clinasr_tui.launch import signal_process
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
+from clinasr_tui.launch.engine_on import engine_on
+from clinasr_tui.launch.send import Item, send
+from clinasr_tui.remote.scripts import ask
+
+if TYPE_CHECKING:
+    from clinasr_tui.launch.docker_engine import ContainerState
+    from clinasr_tui.remote.host import Host
+
+STOP_SECONDS = 300
+"""How long a run may take to save its `-last` checkpoint before it is killed."""
+_ANSWER_SECONDS = 30.0
+_LOOK_SECONDS = 0.5
+
+
+class RunHandle(NamedTuple):
+    """How a run was launched, from its record."""
+
+    run: str
+    run_dir: str
+    """Absolute, on the machine."""
+    container: str | None
+    """None for a process without a container."""
+
+
+def handle_of(record: dict[str, Any]) -> RunHandle:
+    """The handle in a run's record. Raises InputError for a run that was not launched by this program."""
+    run, run_dir, backend = record.get("run"), record.get("run_dir"), record.get("backend")
+    container = record.get("container")
+    if not isinstance(run, str) or not isinstance(run_dir, str) or not isinstance(backend, str):
+        raise InputError(
+            "this run was not launched from here: it can be watched, not ended",
+            remedy="End it where it was started.",
+        )
+    return RunHandle(run, run_dir, container if isinstance(container, str) else None)
+
+
+async def is_alive(handle: RunHandle, host: Host, *, socket: str = DOCKER_SOCKET) -> bool:
+    """Whether the run's container or process lives on an entered host."""
+    if handle.container is None:
+        return await _signalled(handle, host, 0)
+    async with engine_on(host, socket) as engine:
+        state = await asyncio.to_thread(engine.state, handle.container)
+    return state is not None and state.running
+
+
+async def cancel(
+    handle: RunHandle,
+    host: Host,
+    *,
+    socket: str = DOCKER_SOCKET,
+    seconds: int = STOP_SECONDS,
+    tell: Callable[[float], object] = lambda _: None,
+) -> bool:
+    """Ask a run to end and wait until it has; False if it was over already.
+
+    It is sent SIGTERM, on which the stock script saves its `-last` checkpoint; after `seconds` it is killed.
+    `tell` is given the seconds waited so far.
+    """
+    begun = time.monotonic()
+    if handle.container is None:
+        return await _end_process(handle, host, seconds, tell)
+    async with engine_on(host, socket) as engine:
+        state = await asyncio.to_thread(engine.state, handle.container)
+        if state is None or not state.running:
+            return False
+        stopping = asyncio.create_task(asyncio.to_thread(engine.stop, handle.container, seconds))
+        while not stopping.done():
+            tell(time.monotonic() - begun)
+            await asyncio.wait([stopping], timeout=_LOOK_SECONDS)
+        stopped = stopping.result()
+    if stopped is not None:
+        await settle(handle, host, stopped)
+    return True
+
+
+async def _end_process(handle: RunHandle, host: Host, seconds: int, tell: Callable[[float], object]) -> bool:
+    begun = time.monotonic()
+    if not await _signalled(handle, host, signal.SIGTERM):
+        return False
+    while await _signalled(handle, host, 0):
+        waited = time.monotonic() - begun
+        tell(waited)
+        if waited > seconds:
+            await _signalled(handle, host, signal.SIGKILL)
+        await asyncio.sleep(_LOOK_SECONDS)
+    return True
+
+
+async def _signalled(handle: RunHandle, host: Host, number: int) -> bool:
+    request = {"folder": handle.run_dir, "signal": int(number)}
+    answer = await ask(host, (signal_process,), request, "signalled", _ANSWER_SECONDS)
+    return answer.get("alive") is True
+
+
+async def settle(handle: RunHandle, host: Host, state: ContainerState | None = None) -> bool:
+    """Write the exit record that a killed wrapper could not; True if one was written.
+
+    The engine knows the exit code and whether memory ran out. Nothing is written while the container lives.
+    """
+    if state is None or state.running or state.exit_code is None:
+        return False
+    if await _has_record(handle, host):
+        return False
+    document = {
+        "exit_code": state.exit_code,
+        "oom": state.oom_killed,
+        "started": state.started,
+        "ended": state.ended,
+        "by": "the Docker engine's word: the run itself could not leave a record",
+    }
+    await send(host, handle.run_dir, [Item("exit.json", json.dumps(document).encode())])
+    return True
+
+
+async def _has_record(handle: RunHandle, host: Host) -> bool:
+    process = await host.start(["test", "-e", f"{handle.run_dir}/exit.json"])
+    try:
+        code, _ = await process.wait()
+    finally:
+        await process.close()
+    if code is None:
+        raise RemoteError("the run folder cannot be looked at", where=host.name)
+    return code == 0
+
+
+async def settle_by_name(handle: RunHandle, host: Host, *, socket: str = DOCKER_SOCKET) -> bool:
+    """`settle` after asking the engine; False for a run without a container."""
+    if handle.container is None:
+        return False
+    async with engine_on(host, socket) as engine:
+        state = await asyncio.to_thread(engine.state, handle.container)
+    return await settle(handle, host, state)

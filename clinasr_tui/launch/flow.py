@@ -1,0 +1,232 @@
+"""Launch a run: look at the machine, get the image, send what it lacks, check it there, start, detach.
+
+Nothing here decides whether the run may be made (that is the gate's) or spends money (that is consent's).
+A launch that fails half-way leaves sent files for the next attempt, and no container.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from clinasr_tui.errors import InputError, RemoteError
+from clinasr_tui.flywheel.recipe import objections
+from clinasr_tui.launch import data_check, detach
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
+from clinasr_tui.launch.engine_on import engine_on
+from clinasr_tui.launch.machine import Machine, look
+from clinasr_tui.launch.packing import pack
+from clinasr_tui.launch.plan import Backend
+from clinasr_tui.launch.send import Sent, send
+from clinasr_tui.remote.scripts import ask
+from clinasr_tui.text import visible
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clinasr_tui.launch.docker_engine import Engine, ImageFacts, Pulled
+    from clinasr_tui.launch.packing import Packed
+    from clinasr_tui.launch.plan import Plan
+    from clinasr_tui.remote.host import Host
+
+IMAGE_BYTES = 30_000_000_000
+"""Room the image takes while it is pulled and unpacked (about 12 GB to download)."""
+_CHECK_SECONDS = 600.0
+_START_SECONDS = 60.0
+
+
+class Step(StrEnum):
+    """What a launch is doing."""
+
+    LOOK = "looking at the machine"
+    IMAGE = "getting the image"
+    SEND = "sending"
+    CHECK = "checking what was sent"
+    START = "starting"
+
+
+class Progress(NamedTuple):
+    """How far a launch is: the step, what is to be said of it, the fraction done (None if unknown)."""
+
+    step: Step
+    text: str = ""
+    fraction: float | None = None
+
+
+Tell = Callable[[Progress], bool]
+"""Is told how far it is; returns False to cancel (InterruptedError)."""
+
+
+class Prepared(NamedTuple):
+    """All that is known of a run just before it is started."""
+
+    plan: Plan
+    """With the root as an absolute path."""
+    machine: Machine
+    packed: Packed
+    image: str
+    """The image's digest, "" without a container."""
+    sent: Sent
+
+
+class Launched(NamedTuple):
+    """A run that was started; `id` is the container's or the process's."""
+
+    prepared: Prepared
+    id: str
+
+
+async def launch(
+    plan: Plan,
+    split: tuple[Path, Path],
+    host: Host,
+    tell: Tell,
+    about_to_start: Callable[[Prepared], object],
+    *,
+    socket: str = DOCKER_SOCKET,
+) -> Launched:
+    """Launch `plan` on an entered host. A `~` in its root is the account's home there.
+
+    `split` are train.jsonl and validation.jsonl here. `about_to_start` is called once all is in place, before
+    the run is started: the place to write the run's record, so that a run that was started is never unknown.
+    Raises RemoteError, UnreachableError (launch again: what was sent is kept), InputError, InterruptedError.
+    """
+    _told(tell, Progress(Step.LOOK))
+    machine = await look(host, plan.places.root, socket=socket)
+    inside = plan.places.inside if plan.backend is Backend.DOCKER else machine.folder
+    plan = replace(plan, places=plan.places._replace(root=machine.folder, inside=inside))
+    packed = await asyncio.to_thread(pack, *split, plan.places)
+    _expect_able(plan, packed, machine)
+    if plan.backend is Backend.DOCKER:
+        return await _in_container(plan, packed, host, machine, tell, about_to_start, socket)
+    sent = await _ship(plan, packed, host, machine, tell)
+    prepared = Prepared(plan, machine, packed, "", sent)
+    about_to_start(prepared)
+    _told(tell, Progress(Step.START))
+    request = {"argv": plan.started_by, "folder": plan.places.at(plan.places.run_dir)}
+    answer = await ask(host, (detach,), request, "started", _START_SECONDS)
+    return Launched(prepared, str(answer.get("pid")))
+
+
+async def _in_container(
+    plan: Plan,
+    packed: Packed,
+    host: Host,
+    machine: Machine,
+    tell: Tell,
+    about_to_start: Callable[[Prepared], object],
+    socket: str,
+) -> Launched:
+    from clinasr_tui.launch.docker_engine import ContainerSpec
+
+    async with engine_on(host, socket) as engine:
+        image = await asyncio.to_thread(_image, engine, plan, machine, tell)
+        await asyncio.to_thread(_clear_name, engine, plan)
+        sent = await _ship(plan, packed, host, machine, tell)
+        prepared = Prepared(plan, machine, packed, image.digest, sent)
+        about_to_start(prepared)
+        _told(tell, Progress(Step.START))
+        spec = ContainerSpec(
+            plan.places.container,
+            plan.image,
+            plan.started_by,
+            plan.places.at(plan.places.run_dir),
+            plan.mounts,
+            gpus=not plan.cpu,
+        )
+        container = await asyncio.to_thread(engine.start, spec)
+    return Launched(prepared, container)
+
+
+def _expect_able(plan: Plan, packed: Packed, machine: Machine) -> None:
+    """Refuse what cannot work on this machine before anything is sent."""
+    if not plan.cpu and not machine.gpus:
+        raise RemoteError(
+            f"no GPU is known there ({machine.gpu_trouble})",
+            where=machine.name,
+            remedy="Install the driver, or choose another machine.",
+        )
+    for objection in objections(plan.recipe, packed.train.rows, machine.gpus):
+        if objection.fatal:
+            raise InputError(f"{objection.name}: {objection.message}", remedy="Change the recipe.")
+
+
+def _image(engine: Engine, plan: Plan, machine: Machine, tell: Tell) -> ImageFacts:
+    """The image, pulled if it is not there."""
+    _told(tell, Progress(Step.IMAGE))
+    if not plan.cpu and not engine.facts().nvidia:
+        raise RemoteError(
+            "Docker has no NVIDIA runtime there",
+            where=machine.name,
+            remedy="Install nvidia-container-toolkit, run `nvidia-ctk runtime configure --runtime=docker`, "
+            "restart docker.",
+        )
+    found = engine.image(plan.image)
+    if found is not None:
+        return found
+    if machine.disk_free < IMAGE_BYTES:
+        raise RemoteError(
+            f"the image {plan.image} needs {IMAGE_BYTES / 1e9:.0f} GB to unpack, its disk has "
+            f"{machine.disk_free / 1e9:.0f} GB left",
+            where=machine.name,
+            remedy="Make room, or take a machine with a larger disk.",
+        )
+
+    def pulled(now: Pulled) -> bool:
+        text = f"{now.done / 1e9:.1f} of {now.total / 1e9:.1f} GB" if now.total else now.status
+        return tell(Progress(Step.IMAGE, text, now.done / now.total if now.total else None))
+
+    return engine.pull(plan.image, pulled)
+
+
+def _clear_name(engine: Engine, plan: Plan) -> None:
+    """Remove what an earlier start of this run has left. Raises RemoteError while that one is running."""
+    name = plan.places.container
+    state = engine.state(name)
+    if state is None:
+        return
+    if state.running:
+        raise RemoteError(
+            f"the run {plan.places.run} is running already", where=name, remedy="Watch it, or stop it first."
+        )
+    engine.remove(name)
+
+
+async def _ship(plan: Plan, packed: Packed, host: Host, machine: Machine, tell: Tell) -> Sent:
+    """Send what is lacking and check it where the run will read it."""
+    items = [*packed.items, *plan.launch_items((machine.uid, machine.gid))]
+
+    def sending(now: Sent) -> bool:
+        text = f"{now.done_bytes / 1e6:.1f} of {now.bytes / 1e6:.1f} MB, {now.there} files are there already"
+        return tell(Progress(Step.SEND, text, now.done_bytes / now.bytes if now.bytes else 1.0))
+
+    _told(tell, Progress(Step.SEND))
+    sent = await send(host, plan.places.root, items, sending)
+    _told(tell, Progress(Step.CHECK))
+    manifests = [packed.train.path, packed.validation.path]
+    request = {"root": plan.places.root, "inside": plan.places.inside, "manifests": manifests}
+    answer = await ask(host, (data_check,), request, "checked", _CHECK_SECONDS)
+    _expect_sound(answer, packed, machine)
+    return sent
+
+
+def _expect_sound(answer: dict[str, Any], packed: Packed, machine: Machine) -> None:
+    """Raise RemoteError for the first thing the run would stumble over."""
+    if answer.get("problems"):
+        manifest, line, what = answer["first"][0]
+        more = answer["problems"] - 1
+        raise RemoteError(
+            f"{visible(str(what))}" + (f" (and {more} more)" if more else ""),
+            where=f"{machine.name}:{visible(str(manifest))}:{line}",
+            remedy="Run `clinasr-tui check` on the split here.",
+        )
+    if answer.get("rows") != [packed.train.rows, packed.validation.rows]:
+        raise RemoteError("the split that arrived has other rows than the one here", where=machine.name)
+
+
+def _told(tell: Tell, progress: Progress) -> None:
+    if not tell(progress):
+        raise InterruptedError(f"the launch was cancelled while {progress.step}")

@@ -1,0 +1,74 @@
+"""Where a run keeps its files on its machine, and the same places as its container sees them."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+INSIDE = "/clinasr"
+"""Where the container sees the root folder."""
+DEFAULT_ROOT = "~/clinasr"
+LAUNCH_FILE, WRAPPER_FILE = "launch.json", "run_and_record.py"
+_ODD = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def file_name(text: str) -> str:
+    """A workspace's name as part of a path or a container's name."""
+    return _ODD.sub("-", text).strip("-.")[:48] or "workspace"
+
+
+class Places(NamedTuple):
+    """Paths relative to the root; `at` and `seen` make them whole.
+
+    root/gpu.lock, root/cache/              shared by all runs of the machine
+    root/<workspace>/cycle<N>/              audio and the split as sent
+    root/<workspace>/runs/<run>/            stdout.log, stderr.log, exit.json, launch.json
+    root/<workspace>/runs/<run>/run/        NeMo's own: event file, checkpoints
+    """
+
+    root: str
+    """Absolute, on the machine."""
+    workspace: str
+    cycle: int
+    run: str
+    inside: str = INSIDE
+    """The root as the run's process sees it; the root itself where there is no container."""
+
+    @property
+    def data(self) -> str:
+        """The cycle's files."""
+        return f"{file_name(self.workspace)}/cycle{self.cycle}"
+
+    @property
+    def run_dir(self) -> str:
+        """The run's folder, which is the one that is watched."""
+        return f"{file_name(self.workspace)}/runs/{self.run}"
+
+    @property
+    def nemo_dir(self) -> str:
+        """NeMo's folder: on a resume it moves every other file it finds there, so none of ours may be."""
+        return f"{self.run_dir}/run"
+
+    @property
+    def container(self) -> str:
+        """The container's name."""
+        return f"clinasr-{file_name(self.workspace)}-{self.run}"
+
+    def at(self, path: str) -> str:
+        """A relative path on the machine."""
+        return f"{self.root}/{path}"
+
+    def seen(self, path: str) -> str:
+        """The same as the run's process sees it."""
+        return f"{self.inside}/{path}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Caches in one place, so that no run downloads what another has."""
+        cache = self.seen("cache")
+        return {
+            "HF_HOME": f"{cache}/huggingface",
+            "NEMO_CACHE_DIR": f"{cache}/nemo",
+            "TORCH_HOME": f"{cache}/torch",
+            "XDG_CACHE_HOME": cache,
+        }

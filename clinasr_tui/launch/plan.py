@@ -1,0 +1,133 @@
+"""What one launch is to run: command, container and the files around them, from the operator's choices."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clinasr_tui.flywheel.overrides import SCRIPT, SCRIPT_FOLDER, RunFiles, command, overrides
+from clinasr_tui.flywheel.split import TRAIN_FILE, VALIDATION_FILE
+from clinasr_tui.launch.places import LAUNCH_FILE, WRAPPER_FILE, Places, file_name
+from clinasr_tui.launch.send import Item
+from clinasr_tui.nemo_side import run_and_record
+
+if TYPE_CHECKING:
+    from clinasr_tui.flywheel.recipe import Recipe
+
+NEMO_IMAGE = "nvcr.io/nvidia/nemo:25.11.01"
+
+
+class Backend(StrEnum):
+    """What starts the run on its machine."""
+
+    DOCKER = "docker"
+    LOCAL = "local"
+    """A process of its own beside a NeMo checkout, without a container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One launch. `base` is a pretrained name or the path of a .nemo on this machine."""
+
+    places: Places
+    base: str
+    recipe: Recipe
+    image: str = NEMO_IMAGE
+    backend: Backend = Backend.DOCKER
+    python: str = "python3"
+    """The Python that has NeMo, as the run sees it."""
+    nemo_root: str = ""
+    """A NeMo checkout, as the run sees it; "" is the container's."""
+    cpu: bool = False
+    resume: bool = False
+
+    @property
+    def base_file(self) -> Path | None:
+        """The base's file, if it is one."""
+        return Path(self.base).expanduser() if self.base.endswith(".nemo") else None
+
+    @property
+    def base_place(self) -> str:
+        """Where a base's file goes, relative to the root."""
+        assert self.base_file is not None
+        return f"{file_name(self.places.workspace)}/bases/{file_name(self.base_file.stem)}.nemo"
+
+    @property
+    def files(self) -> RunFiles:
+        """The run's files as its process sees them."""
+        places = self.places
+        files = RunFiles(
+            places.seen(f"{places.data}/{TRAIN_FILE}"),
+            places.seen(f"{places.data}/{VALIDATION_FILE}"),
+            places.seen(places.nemo_dir),
+        )
+        root = self.nemo_root.rstrip("/")
+        return files._replace(script=f"{root}/{SCRIPT_FOLDER}/{SCRIPT}") if root else files
+
+    @property
+    def base_name(self) -> str:
+        """The base as the script is told it."""
+        return self.base if self.base_file is None else self.places.seen(self.base_place)
+
+    @property
+    def overrides(self) -> list[str]:
+        """The script's Hydra overrides."""
+        run = self.places.run
+        return overrides(self.recipe, self.base_name, self.files, name=run, resume=self.resume, cpu=self.cpu)
+
+    @property
+    def command(self) -> list[str]:
+        """The script's whole command."""
+        return command(
+            self.recipe,
+            self.base_name,
+            self.files,
+            name=self.places.run,
+            resume=self.resume,
+            cpu=self.cpu,
+            python=self.python,
+        )
+
+    @property
+    def mounts(self) -> dict[str, str]:
+        """Folder on the machine → place in the container; nothing without one."""
+        return {self.places.root: self.places.inside} if self.backend is Backend.DOCKER else {}
+
+    @property
+    def started_by(self) -> list[str]:
+        """What the backend starts: the wrapper that keeps the streams and the exit record."""
+        run = self.places.run_dir
+        python = "python3" if self.backend is Backend.DOCKER else self.python
+        return [
+            python,
+            self.places.seen(f"{run}/{WRAPPER_FILE}"),
+            self.places.seen(f"{run}/{LAUNCH_FILE}"),
+        ]
+
+    def launch_spec(self, owner: tuple[int, int]) -> dict[str, Any]:
+        """What the wrapper is told; `owner` is the operator's user and group on the machine."""
+        places = self.places
+        return {
+            "argv": self.command,
+            "folder": places.seen(places.run_dir),
+            "env": places.env,
+            "lock": places.seen("gpu.lock"),
+            "owner": list(owner),
+            "own": [places.seen(places.run_dir), places.seen("cache")],
+        }
+
+    def launch_items(self, owner: tuple[int, int]) -> list[Item]:
+        """The wrapper, what it is told, and the base if it is a file."""
+        places = self.places
+        spec = json.dumps(self.launch_spec(owner), indent=1).encode()
+        items = [
+            Item(f"{places.run_dir}/{WRAPPER_FILE}", inspect.getsource(run_and_record).encode()),
+            Item(f"{places.run_dir}/{LAUNCH_FILE}", spec),
+        ]
+        if self.base_file is not None:
+            items.append(Item(self.base_place, self.base_file))
+        return items

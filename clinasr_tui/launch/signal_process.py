@@ -1,0 +1,41 @@
+"""Signal the wrapper of a run without a container, or say whether it still lives. It runs on the host.
+
+Its source goes to the host's `python3` through standard input, so it needs only the standard library and
+Python 3.6. The request is {"folder": str, "signal": n}; signal 0 only looks. The answer is one line:
+{"t": "signalled", "alive": bool}. A process that only has the same id is left alone.
+"""
+
+# ruff: noqa: PTH118, PTH123, UP031
+
+import json
+import os
+import sys
+from typing import Any
+
+
+def begun(pid: int) -> str:
+    """When a process began, in the kernel's ticks; "" if there is none."""
+    try:
+        with open("/proc/%d/stat" % pid) as stream:
+            fields = stream.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def tell(request: "dict[str, Any]") -> "dict[str, Any]":
+    """Send the signal if it is the process that was started."""
+    try:
+        with open(os.path.join(str(request["folder"]), "pid.json")) as stream:
+            known = json.load(stream)
+    except (OSError, ValueError):
+        return {"t": "signalled", "alive": False}
+    pid = int(known["pid"])
+    alive = bool(known["begun"]) and begun(pid) == known["begun"]
+    if alive and request["signal"]:
+        os.kill(pid, int(request["signal"]))
+    return {"t": "signalled", "alive": alive}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(tell(json.loads(sys.stdin.buffer.readline().decode()))) + "\n")
