@@ -1,0 +1,173 @@
+"""Launch a cycle's run and keep its record in the workspace: what the app and the command line share."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clinasr_tui.errors import InputError
+from clinasr_tui.flywheel.bases import DEFAULT_BASE, base_standing
+from clinasr_tui.flywheel.overrides import RUN_NAME
+from clinasr_tui.flywheel.recipe import Recipe, propose
+from clinasr_tui.flywheel.split import TRAIN_FILE, VALIDATION_FILE
+from clinasr_tui.flywheel.workspace import RUN_INFO_FILE
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
+from clinasr_tui.launch.flow import Launched, Prepared, Tell, launch
+from clinasr_tui.launch.places import DEFAULT_ROOT, Places
+from clinasr_tui.launch.plan import NEMO_IMAGE, Backend, Plan
+from clinasr_tui.launch.record import amend_record, launch_record, write_record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from clinasr_tui.flywheel.gate import GateResult
+    from clinasr_tui.flywheel.recipe import Gpu, Proposal
+    from clinasr_tui.flywheel.workspace import Cycle
+    from clinasr_tui.remote.host import Host
+
+OVERRIDE_WORD = "SMOKE"
+"""What an operator types to run under a blocked gate; it stays in the run's record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the operator chose for a run; "" and None leave it to the workspace and the machine."""
+
+    run: str = ""
+    base: str = ""
+    backend: Backend = Backend.DOCKER
+    image: str = NEMO_IMAGE
+    root: str = DEFAULT_ROOT
+    python: str = "python3"
+    nemo_root: str = ""
+    cpu: bool = False
+    resume: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the recipe that were set by hand."""
+
+
+def split_of(cycle: Cycle) -> tuple[Path, Path]:
+    """The cycle's train.jsonl and validation.jsonl. Raises InputError if it is not split yet."""
+    if cycle.train is None or cycle.validation is None:
+        raise InputError(
+            f"not split yet: {TRAIN_FILE} and {VALIDATION_FILE} are not both there",
+            where=str(cycle.folder),
+            remedy=f"Run: clinasr-tui split {cycle.folder / 'manifest.jsonl'}",
+        )
+    return cycle.train, cycle.validation
+
+
+def run_name(cycle: Cycle, wanted: str, *, resume: bool) -> str:
+    """The run's name: the wanted one if it is free (or, to resume, taken), else sft1, sft2, …"""
+    models = cycle.folder / "models"
+    if not wanted:
+        if resume:
+            raise InputError("name the run to resume", remedy="Give --run NAME")
+        number = 1
+        while (models / f"sft{number}").exists():
+            number += 1
+        return f"sft{number}"
+    if not RUN_NAME.fullmatch(wanted):
+        raise InputError(
+            f"{wanted!r} is no name for a run",
+            remedy="Use up to 64 letters, digits, dots, hyphens and underscores",
+        )
+    known = (models / wanted / RUN_INFO_FILE).exists()
+    if resume and not known:
+        raise InputError(f"there is no run {wanted} to resume", where=str(models))
+    if known and not resume:
+        raise InputError(
+            f"the run {wanted} is there already",
+            where=str(models / wanted),
+            remedy="Choose another name, or --resume it",
+        )
+    return wanted
+
+
+def base_of(choices: Choices, configured: str) -> str:
+    """The base to tune. Raises InputError for one the method refuses, naming the substitute."""
+    base = choices.base or configured or DEFAULT_BASE
+    standing = base_standing(base)
+    if not standing.allowed:
+        raise InputError(
+            f"{base} is refused: {standing.reason}", remedy=f"Take {standing.substitute} instead"
+        )
+    if base.endswith(".nemo") and not Path(base).expanduser().is_file():
+        raise InputError("no such model", where=base, remedy="Name a .nemo file or a pretrained model")
+    return base
+
+
+def recipe_for(choices: Choices, rows: int, gpus: Sequence[Gpu]) -> Proposal:
+    """What is proposed for the GPUs, with what was set by hand in its place."""
+    known = (name for name in choices.settings if name not in Recipe.__slots__)
+    for name in known:
+        raise InputError(f"the recipe has no setting {name}")
+    proposal = propose(rows, gpus)
+    recipe = replace(proposal.recipe, **choices.settings)
+    if choices.cpu:
+        devices = choices.settings.get("devices", 1)
+        recipe = replace(recipe, precision="32", devices=devices)
+    return proposal._replace(recipe=recipe)
+
+
+def plan_for(cycle: Cycle, workspace: str, choices: Choices, base: str, recipe: Recipe) -> Plan:
+    """The plan of a run; its root may still begin with `~`."""
+    name = run_name(cycle, choices.run, resume=choices.resume)
+    return Plan(
+        Places(choices.root, workspace, cycle.number, name),
+        base,
+        recipe,
+        image=choices.image,
+        backend=choices.backend,
+        python=choices.python,
+        nemo_root=choices.nemo_root,
+        cpu=choices.cpu,
+        resume=choices.resume,
+    )
+
+
+def gate_note(result: GateResult, override: str = "") -> dict[str, Any]:
+    """The gate as the run's record keeps it. Raises InputError if it is blocked and not overridden."""
+    if not result.passed and override != OVERRIDE_WORD:
+        reason = result.reasons[0] if result.reasons else "see the gate"
+        raise InputError(
+            f"the gate is blocked: {reason}",
+            remedy=f"Follow its route ({result.route}), or type {OVERRIDE_WORD} for a smoke run",
+        )
+    return {
+        "verdict": result.verdict,
+        "route": str(result.route),
+        "reasons": list(result.reasons),
+        "override": override if not result.passed else None,
+    }
+
+
+async def launch_run(
+    plan: Plan,
+    cycle: Cycle,
+    host: Host,
+    tell: Tell,
+    *,
+    host_name: str | None,
+    gate: Mapping[str, Any],
+    consent: Mapping[str, Any] | None = None,
+    socket: str = DOCKER_SOCKET,
+) -> Launched:
+    """Launch on an entered host. The record is in the workspace before the run is started, and after a start
+    that failed it says so; errors as `flow.launch`."""
+    folder = cycle.folder / "models" / plan.places.run
+
+    def about_to_start(prepared: Prepared) -> None:
+        write_record(folder, launch_record(prepared, host=host_name, gate=gate, consent=consent))
+
+    known = (folder / RUN_INFO_FILE).exists()
+    try:
+        done = await launch(plan, split_of(cycle), host, tell, about_to_start, socket=socket)
+    except BaseException as error:
+        if (folder / RUN_INFO_FILE).exists() and not known:
+            amend_record(folder, {"state": "not started", "trouble": str(error)})
+        raise
+    amend_record(folder, {"state": "started", "id": done.id, "started_at": time.time()})
+    return done
