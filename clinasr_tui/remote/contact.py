@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import InputError, RemoteError
-from clinasr_tui.remote import followed, follower, follower_io, frames, gpu_loop
+from clinasr_tui.remote import followed, follower, follower_io, frames, gpu_loop, writer_watch
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.remote.mirror import safe_path
 from clinasr_tui.remote.scripts import start_script
 from clinasr_tui.text import visible
 from clinasr_tui.training.gpu import LIVE_COLUMNS
-from clinasr_tui.training.layout import GPU_LIVE, WATCHED_PATTERNS
+from clinasr_tui.training.layout import GPU_LIVE, LIVE_FILES, WATCHED_PATTERNS, WRITERS_LIVE
 from clinasr_tui.training.run_reader import LogLines
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ _COMMAND_NOT_FOUND = 127
 _SILENCE = 15.0  # seconds; the follower speaks every two
 _MOST_LINES = 200_000  # kept for a reader of updates who is slow
 _LEASE = 30.0  # seconds without a word from us after which the follower ends
-_SCRIPT = (follower_io, followed, gpu_loop, follower)
+_LOOK_FOR_WRITERS = 4.0  # seconds
+_SCRIPT = (follower_io, followed, gpu_loop, writer_watch, follower)
 
 
 @dataclass(slots=True)
@@ -112,11 +113,16 @@ class RunContact:
             "interval": 0.05,
             "lease": _LEASE,
             "gpu": {"file": GPU_LIVE, "columns": LIVE_COLUMNS},
+            "writers": {"file": WRITERS_LIVE, "every": _LOOK_FOR_WRITERS},
         }
 
     async def _ended_early(self, host: Host, process: Process) -> RemoteError:
         """Why standard output ended before the follower said so."""
-        code, stderr = await process.wait()
+        try:
+            async with asyncio.timeout(_SILENCE):
+                code, stderr = await process.wait()
+        except TimeoutError:
+            return UnreachableError("the follower has closed its output", where=host.name)
         last = visible(stderr.decode("utf-8", "replace").strip().rpartition("\n")[2])
         if code == _COMMAND_NOT_FOUND or (not self.inbox.greeted and "not found" in last):
             return RemoteError(
@@ -206,7 +212,7 @@ class RunContact:
         if frame.offset != self._mirror.size(path):
             raise RemoteError(f"bytes of {path} are missing before {frame.offset}", where="follower")
         self._mirror.append(path, frame.data)
-        if path != GPU_LIVE:  # Not the run's own: it says nothing of whether the run still writes.
+        if path not in LIVE_FILES:  # The others are not the run's own: they say nothing of its writing.
             self.inbox.last_write = max(self.inbox.last_write, time.monotonic() - frame.age)
         name = self._mirror.name(path)
         self.inbox.lines.take(feed(self._reader, path, name, frame.data, time.time() - frame.age))

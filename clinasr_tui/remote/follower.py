@@ -4,13 +4,15 @@ Its source goes to the host's `python3` through standard input, so it needs only
 and Python 3.6 and is never installed there. Standard input then holds one JSON request line:
 
     {"dir": str, "patterns": [str], "have": {path: {"offset": int, "id": str, "tail": str}}, "once": bool,
-     "interval": seconds, "lease": seconds, "gpu": {"file": str, "columns": [str]}}
+     "interval": seconds, "lease": seconds, "gpu": {"file": str, "columns": [str]},
+     "writers": {"file": str, "every": seconds}}
 
 `tail` is the SHA-256 of the last bytes (at most TAIL) before `offset`: bytes the client already has are
 sent again only if they are no longer the file's. With `gpu` the output of one nvidia-smi that goes round by
-itself is sent as the further bytes of a file of that name. Standard output carries frames: one line of
-JSON, and after a "data" line exactly `n` raw bytes. The follower ends when standard input does
-or says nothing for the time of a lease, so a connection that dies leaves nothing running.
+itself is sent as the further bytes of a file of that name, with `writers` whether a process has the run's
+files open. Standard output carries frames: one line of JSON, and after a "data" line exactly `n` raw bytes.
+The follower ends when standard input does or says nothing for the time of a lease, so a connection that
+dies leaves nothing running.
 """
 
 # Python 3.6 evaluates annotations and has neither `X | Y` nor list[X]: they stand in quotes. What runs
@@ -29,6 +31,7 @@ if __name__ != "__main__":
     from clinasr_tui.remote.followed import EXIT_RECORDS, Followed, identity, open_quietly
     from clinasr_tui.remote.follower_io import Client, write
     from clinasr_tui.remote.gpu_loop import GpuLoop
+    from clinasr_tui.remote.writer_watch import WriterWatch
 
 CHUNK = 1 << 20
 TURN = 8 * CHUNK  # one file's share before the others get theirs
@@ -60,7 +63,8 @@ class Follower:
         self.crowded = False
         self.client = Client()
         self.gpu = GpuLoop(request.get("gpu"), self.have)
-        self.gpu_announced = False
+        self.writers = WriterWatch(request.get("writers"), self.have)
+        self.announced: dict[str, int] = {}
 
     def send(self, header: "dict[str, Any]", body: bytes = b"") -> None:
         """Write one frame; blocks while the client is slow."""
@@ -99,7 +103,8 @@ class Follower:
                     self.send({"t": "end"})
                     return
                 self.gpu.allow()
-            self.tell_gpu()
+                self.writers.allow()
+            self.tell_more()
             if time.monotonic() - self.spoke >= BEAT:
                 self.send({"t": "beat"})
             if self.client.ended(0 if busy else self.interval):
@@ -147,19 +152,26 @@ class Follower:
                 self.news(file)
         return busy
 
-    def tell_gpu(self) -> None:
-        """Send the GPUs' newest figures as the bytes of a file that only the client has."""
-        gpu = self.gpu
+    def tell_more(self) -> None:
+        """Send what is known beside the folder, as the bytes of files that only the client has."""
+        over = self.has_ended()
         # A folder with a file of that name is itself a mirror: its figures are another machine's.
-        data = gpu.turn(gpu.path in self.files or self.has_ended())
+        if self.gpu.path not in self.files:
+            self.tell(self.gpu, self.gpu.turn(over))
+        if self.writers.path not in self.files:
+            self.tell(self.writers, self.writers.turn(over, self.files))
+
+    def tell(self, source: "GpuLoop | WriterWatch", data: bytes) -> None:
+        """Send the next bytes of such a file."""
         if not data:
             return
-        if not self.gpu_announced:
-            self.gpu_announced = True
-            header = {"t": "file", "f": MAX_FILES, "path": gpu.path, "id": "nvidia-smi", "size": gpu.offset}
-            self.send(dict(header, off=gpu.offset, why=""))
-        self.send({"t": "data", "f": MAX_FILES, "off": gpu.offset, "n": len(data), "age": 0.0}, data)
-        gpu.offset += len(data)
+        number = self.announced.get(source.path)
+        if number is None:
+            number = self.announced[source.path] = MAX_FILES + len(self.announced)
+            header = {"t": "file", "f": number, "path": source.path, "id": source.ident}
+            self.send(dict(header, size=source.offset, off=source.offset, why=""))
+        self.send({"t": "data", "f": number, "off": source.offset, "n": len(data), "age": 0.0}, data)
+        source.offset += len(data)
 
     def has_ended(self) -> bool:
         """True if there is an exit record of the run's last start."""

@@ -24,6 +24,7 @@ class GpuLoop:
 
     def __init__(self, wanted: "dict[str, Any] | None", have: "dict[str, dict[str, Any]]") -> None:
         self.path = str(wanted["file"]) if wanted else ""
+        self.ident = "nvidia-smi"
         self.offset = int(have.get(self.path, {}).get("offset", 0))
         self.columns = [str(column) for column in wanted["columns"]] if wanted else []
         self.child: subprocess.Popen[bytes] | None = None

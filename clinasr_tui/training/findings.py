@@ -34,6 +34,8 @@ class Findings:
     """GPUs of the machine, if their figures are fresh: as new as `silence` is."""
     eta: float | None = None
     """Seconds left at the pace so far."""
+    gone: bool = False
+    """The process that wrote the run's files has gone, and nothing has come since."""
 
 
 def quote(text: str) -> str:

@@ -27,6 +27,7 @@ def alerts(found: Findings) -> tuple[Alert, ...]:
         *health_end.endings(found),
         health_loss.loss_explosion(found),
         health_loss.overfit(found),
+        stall.gone(found),
         stall.stalled(found),
         health_loss.no_loss_points(found),
         _rows(found),

@@ -22,11 +22,18 @@ class FileKind(StrEnum):
     """nvidia-smi query output."""
     RECORD = "record"
     """training_run_info.json, where the launcher left one in the run folder."""
+    WRITERS = "writers"
+    """What a follower saw of the processes that write the run's files."""
 
 
 GPU_LIVE = "nvidia-smi.live.csv"
 """Name, in the mirror, of what nvidia-smi printed while the run was followed; no file on the host."""
 
+WRITERS_LIVE = "writers.live.txt"
+"""Name, in the mirror, of when a process had the run's files open and when none any more."""
+
+LIVE_FILES = (GPU_LIVE, WRITERS_LIVE)
+"""Files a follower makes itself."""
 
 # fnmatch patterns relative to the run folder that a follower looks for, at most three folders down.
 WATCHED_PATTERNS = (
@@ -38,6 +45,7 @@ WATCHED_PATTERNS = (
     "nvidia-smi.csv",
     "gpu.csv",
     GPU_LIVE,
+    WRITERS_LIVE,
     "training_run_info.json",
     "*events.out.tfevents.*",
     "*nemo_log_globalrank-0_localrank-0.txt",
@@ -53,6 +61,7 @@ _BY_NAME = {
     "nvidia-smi.csv": FileKind.GPU,
     "gpu.csv": FileKind.GPU,
     GPU_LIVE: FileKind.GPU,
+    WRITERS_LIVE: FileKind.WRITERS,
     "training_run_info.json": FileKind.RECORD,
 }
 _EARLIER_START = re.compile(r"run_\d+")

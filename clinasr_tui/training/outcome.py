@@ -89,6 +89,8 @@ def _unknown(snapshot: RunSnapshot) -> str:
         return f"exit code {snapshot.exit_code}, but nothing says how the run went"
     if snapshot.phase is Phase.WAITING and not snapshot.points:
         return "waiting for the run to say something"
+    if _alert(snapshot, "crashed"):
+        return f"the process has gone{_where(snapshot)}; nothing says how the run ended"
     return f"nothing new for hours{_where(snapshot)}; nothing says whether or how the run ended"
 
 

@@ -21,6 +21,7 @@ from clinasr_tui.training.snapshot import Outcome, Phase, RunSnapshot, Sample, S
 from clinasr_tui.training.stall import given_up
 from clinasr_tui.training.timeline import Timeline
 from clinasr_tui.training.told import Told, join
+from clinasr_tui.training.writers import Writers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,7 @@ MAX_DEPTH = 3
 """How many folders down a run folder is looked through."""
 _CHUNK = 1 << 20
 _GPU_FRESH = 30.0  # seconds
+_LAST_WORDS = 10.0  # seconds
 
 
 class RunReader:
@@ -51,6 +53,7 @@ class RunReader:
         self._exits: dict[str, bytearray] = {}
         self._gpus: dict[str, GpuReader] = {}
         self._gpu_at: float | None = None
+        self._writers = Writers()
         self._record = bytearray()
         self._expected = Expected()
         self._damaged_before = 0
@@ -66,9 +69,8 @@ class RunReader:
         NeMo's own log are held back until it is clear that no console was captured (`settle`).
         """
         kind = kind_of(file)
-        if kind is FileKind.GPU:
-            self._gpus.setdefault(file, GpuReader()).feed(data)
-            self._gpu_at = at if at is not None else self._gpu_at
+        if kind in (FileKind.GPU, FileKind.WRITERS):
+            self._feed_beside(file, kind, data, at)
             return LogLines()
         if at is not None:
             self._first_at = at if self._first_at is None else min(at, self._first_at)
@@ -90,6 +92,14 @@ class RunReader:
                 parser = self._streams[file] = ConsoleParser(file)
             return self._shown(kind, parser.feed(data))
         return LogLines()
+
+    def _feed_beside(self, file: str, kind: FileKind, data: bytes, at: float | None) -> None:
+        """What a follower saw beside the run's own files: no news of the run itself."""
+        if kind is FileKind.WRITERS:
+            self._writers.feed(data, at)
+        else:
+            self._gpus.setdefault(file, GpuReader()).feed(data)
+            self._gpu_at = at if at is not None else self._gpu_at
 
     def _shown(self, kind: FileKind, lines: LogLines) -> LogLines:
         if kind is not FileKind.NEMO_LOG:
@@ -124,6 +134,8 @@ class RunReader:
         self._streams.pop(file, None)
         self._exits.pop(file, None)
         self._gpus.pop(file, None)
+        if kind_of(file) is FileKind.WRITERS:
+            self._writers = Writers()
         if kind_of(file) is FileKind.RECORD:
             self._record.clear()
         self._held = self._held.without(file)
@@ -200,7 +212,8 @@ class RunReader:
         gpus = self.gpu if now is not None and now - (self._gpu_at or 0.0) < _GPU_FRESH else ()
         found = Findings(told, timeline, ended, phase, step, rhythm, silence, gpus)
         eta = _eta(found, rhythm.overall or per_step)
-        found = dataclasses.replace(found, eta=eta)
+        gone = ended is Outcome.RUNNING and self._gone(now)
+        found = dataclasses.replace(found, eta=None if gone else eta, gone=gone)
         snapshot = RunSnapshot(
             name=self.name,
             phase=phase,
@@ -216,7 +229,7 @@ class RunReader:
             val_wer=_val_wer(timeline, told),
             learning_rate=timeline.newest("learning_rate"),
             seconds_per_step=per_step,
-            eta_seconds=eta,
+            eta_seconds=found.eta,
             started=first,
             last_activity=last,
             samples=told.main.sample_count,
@@ -226,6 +239,13 @@ class RunReader:
             **_files(told),
         )
         return dataclasses.replace(snapshot, headline=outcome.headline(snapshot))
+
+    def _gone(self, now: float | None) -> bool:
+        """True if the last writer has gone for good, so far as can be told: an exit record may follow it."""
+        at = self._writers.gone_at
+        if now is None or at is None or now - at < _LAST_WORDS:
+            return False
+        return self._last_at is None or self._last_at <= at
 
     def _times(self) -> tuple[float | None, float, float | None]:
         """Unix seconds: the first event, the beginning of the newest event file, the last news."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clinasr_tui.training.findings import duration
+from clinasr_tui.training.findings import RESUME, duration
 from clinasr_tui.training.gpu import idle_seconds, usual_utilisation, worked_within
 from clinasr_tui.training.snapshot import Alert, Level, Outcome, Phase
 
@@ -41,7 +41,7 @@ def patience(found: Findings) -> float | None:
 
 def stalled(found: Findings) -> Alert | None:
     """No bytes, and no work on the GPU where its figures are known, for longer than is normal here."""
-    if found.silence is None or found.outcome is not Outcome.RUNNING:
+    if found.silence is None or found.outcome is not Outcome.RUNNING or found.gone:
         return None
     limit = patience(found)
     if limit is None or found.silence <= limit:
@@ -75,6 +75,21 @@ def _remedy(*, works: bool, known: bool) -> str:
         )
     look = "See whether the process still lives" + ("" if known else " and the GPU works (nvidia-smi)")
     return f"{look}; a hung data loader or a full disk look like this."
+
+
+def gone(found: Findings) -> Alert | None:
+    """The process has gone without a finish line or an exit code: killed, or the machine restarted."""
+    if not found.gone:
+        return None
+    return Alert(
+        "crashed",
+        Level.ERROR,
+        "No process writes to this run any more, and nothing says how it ended: neither finish line nor exit "
+        "code.",
+        "It was killed, or the machine was restarted (the host's dmesg and `last -x` tell). To go on: "
+        f"{RESUME}.",
+        found.step,
+    )
 
 
 def low_gpu(found: Findings) -> Alert | None:
@@ -111,7 +126,9 @@ def _trained_for(found: Findings) -> float:
 
 
 def given_up(found: Findings) -> bool:
-    """True if the silence is so long that "running" would be a guess: nothing says how the run ended."""
+    """True if "running" would be a guess: its process has gone or it has been silent for hours."""
+    if found.gone:
+        return True
     if found.silence is None or found.outcome is not Outcome.RUNNING:
         return False
     return found.silence > GIVEN_UP and not worked_within(found.gpus, 600.0)

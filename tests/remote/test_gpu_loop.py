@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from clinasr_tui.remote import gpu_loop
 from clinasr_tui.remote.run_watch import RunWatch
 from clinasr_tui.training.gpu import LIVE_COLUMNS
 from clinasr_tui.training.layout import GPU_LIVE
@@ -58,7 +57,6 @@ def nvidia_smi(tmp_path, monkeypatch):
         monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
         return pids
 
-    monkeypatch.setattr(gpu_loop, "GPU_AFTER", 0.0)
     return make
 
 
