@@ -23,10 +23,12 @@ from clinasr_tui.flywheel.manifest import RowFault, decode_object
 from clinasr_tui.flywheel.parallel import processes, run_parts
 from clinasr_tui.flywheel.preflight_findings import Finding, Findings
 from clinasr_tui.flywheel.preflight_part import DIGEST, Part, Span, check_part
+from clinasr_tui.flywheel.preflight_rows import RowChecks
+from clinasr_tui.flywheel.preflight_rows import check_audio as look_at_audio
 from clinasr_tui.flywheel.preflight_rules import Severity, rule_for, rule_of
 from clinasr_tui.flywheel.progress import Progress, report
 
-__all__ = ["PreflightReport", "Problem", "Severity", "check_manifest"]
+__all__ = ["PreflightReport", "Problem", "Severity", "check_manifest", "check_row"]
 
 # Below this many bytes a process, starting it takes longer than it saves; audio makes rows dearer.
 _BYTES_PER_PROCESS = 4 << 20
@@ -58,6 +60,8 @@ class PreflightReport:
     """Findings by id, listed or not."""
     unlisted: dict[Severity, int] = field(default_factory=dict)
     """Findings that are counted and not listed."""
+    lines: dict[Severity, array[int]] = field(default_factory=dict)
+    """The line of every finding in order, listed or not."""
 
     @property
     def truncated(self) -> bool:
@@ -112,6 +116,15 @@ def check_manifest(
         findings.add("no_rows", "", 1, "the manifest has no rows")
     report(progress, 1.0, "pre-flight")
     return _report(rows, findings)
+
+
+def check_row(manifest: Path, raw: bytes, line: int) -> list[Problem]:
+    """What is wrong with one line of a manifest and with its audio, by themselves."""
+    findings = Findings()
+    audio = RowChecks(manifest, findings).row(raw, line)
+    for found in look_at_audio([(line, audio)]) if audio else ():
+        findings.add(*found)
+    return list(map(_problem, findings.in_line_order()))
 
 
 def _readable_twice(path: Path, stack: ExitStack) -> Path:
@@ -199,7 +212,9 @@ def _report(rows: int, findings: Findings) -> PreflightReport:
         counts[key.split(" ")[0]] += number
         unlisted[rule_of(key).severity] += number
     unlisted.subtract(problem.severity for problem in problems)
-    return PreflightReport(rows, problems, dict(counts), {key: n for key, n in unlisted.items() if n})
+    left = {severity: number for severity, number in unlisted.items() if number}
+    lines = {severity: array("I", sorted(found)) for severity, found in findings.lines.items()}
+    return PreflightReport(rows, problems, dict(counts), left, lines)
 
 
 def _problem(finding: Finding) -> Problem:

@@ -1,13 +1,14 @@
-"""What pre-flight has found so far: everything counted, a bounded number kept in detail."""
+"""What pre-flight has found so far: everything counted and placed, a bounded number kept in detail."""
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from clinasr_tui.flywheel.preflight_rules import rule_key
+from clinasr_tui.flywheel.preflight_rules import Severity, rule_key, rule_of
 
 MAX_KEPT = 10_000
 """Findings kept in detail. Where there are more, the first ones of every kind are."""
@@ -31,6 +32,8 @@ class Findings:
 
     counts: Counter[str] = field(default_factory=Counter)
     kept: dict[str, list[Finding]] = field(default_factory=dict)
+    lines: dict[Severity, array[int]] = field(default_factory=lambda: {each: array("I") for each in Severity})
+    """The line of every finding, four bytes each, also of those that are not kept."""
     _held: int = 0
     _added: int = 0
 
@@ -42,6 +45,7 @@ class Findings:
             kept.append(Finding(line, self._added, problem_id, field_name, what))
             self._held += 1
         self.counts[key] += 1
+        self.lines[rule_of(key).severity].append(line)
         self._added += 1
         if self._held >= 2 * MAX_KEPT:
             self._thin()
@@ -52,6 +56,8 @@ class Findings:
             mine = self.kept.setdefault(key, [])
             if len(mine) == self.counts[key]:
                 mine += [each._replace(line=each.line + lines_before) for each in kept]
+        for severity, lines in other.lines.items():
+            self.lines[severity].extend(line + lines_before for line in lines)
         self.counts.update(other.counts)
         self._added = max(self._added, other._added)
         self._thin()

@@ -12,6 +12,7 @@ from textual.content import Content
 
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.manifest_table import ManifestTable
+from clinasr_tui.flywheel.troubles import Troubles
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.screens.choice import in_view, neighbour
 from clinasr_tui.screens.manifest_rows import (
@@ -23,7 +24,6 @@ from clinasr_tui.screens.manifest_rows import (
     count,
     outline,
     pick,
-    problems_by_line,
     row_facts,
     summary,
     toggle_clause,
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.manifest_table import Survey
     from clinasr_tui.flywheel.preflight import PreflightReport
     from clinasr_tui.flywheel.workspace import Cycle
-    from clinasr_tui.screens.manifest_rows import Problems
     from clinasr_tui.session import CycleJob, Identity
 
 T = TypeVar("T")
@@ -75,12 +74,14 @@ class ManifestScreen(CockpitScreen):
         self._table: ManifestTable | None = None
         self._rows: ManifestRows | None = None
         self._report: PreflightReport | None = None
-        self._problems: Problems = {}
+        self._troubles = Troubles()
         self._stopped = False
         """True if indexing or pre-flight was stopped before it was done."""
         self._choice = Choice()
         self._before_typing = Choice()
         self._survey: Survey | None = None
+        self._counted: tuple[Survey, Bins | None] | None = None
+        """Of all rows: counting a million takes seconds."""
         self._typing: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -138,7 +139,8 @@ class ManifestScreen(CockpitScreen):
         """First rows at once, then the whole index, pre-flight, and what the filter asks for."""
         assert cycle.manifest is not None
         self.drop_work()
-        self._report, self._problems, self._survey, self._stopped = None, {}, None, False
+        self._report, self._survey, self._counted, self._stopped = None, None, None, False
+        self._troubles = Troubles()
         self.show_problem(None)
         if self._table is not None:
             self._table.close()
@@ -164,9 +166,12 @@ class ManifestScreen(CockpitScreen):
             self._stopped = True
             self._summarise()
             raise
-        self._problems = await asyncio.to_thread(problems_by_line, report)
+        self._troubles = await asyncio.to_thread(Troubles, cycle.manifest, report)
         self._report = report
-        self._apply()
+        if self._choice.troubled or self._rows is None:
+            self._apply()
+        else:
+            self._show_rows(self._rows.chosen)  # choosing anew would break off the counting
 
     def waits_for(self, job: CycleJob) -> bool:
         """The pre-flight of the manifest that is open."""
@@ -190,11 +195,17 @@ class ManifestScreen(CockpitScreen):
     async def _choose(self, table: ManifestTable, choice: Choice) -> None:
         what = "filtering" if choice.sort == "line" else "sorting"
         try:
-            chosen = await self.in_thread(what, partial(pick, table, choice, self._problems))
+            chosen = await self.in_thread(what, partial(pick, table, choice, self._troubles))
             self._show_rows(chosen)
-            survey, bins = await self.in_thread("counting", partial(count, table, chosen))
+            if chosen is None and self._counted is not None:
+                counted = self._counted
+            else:
+                counted = await self.in_thread("counting", partial(count, table, chosen))
         except InterruptedError:
             return  # newer work has begun, or the operator cancelled
+        if chosen is None:
+            self._counted = counted
+        survey, bins = counted
         self._survey = survey
         self._show_survey(survey, bins)
 
@@ -206,7 +217,7 @@ class ManifestScreen(CockpitScreen):
         view = self.query_one(RowTable)
         before = self._rows
         line = before.line_index(view.cursor) if before is not None and len(before) else 0
-        self._rows = ManifestRows(self._table, chosen, self._problems)
+        self._rows = ManifestRows(self._table, chosen, self._troubles)
         view.retitle(columns(self._choice.sort, descending=self._choice.descending))
         view.show(self._rows, cursor=self._rows.place_of(line) or 0)
         if not len(self._rows):
@@ -231,22 +242,26 @@ class ManifestScreen(CockpitScreen):
         self.query_one("#summary", StatusLine).show(line)
 
     def on_row_table_highlighted(self, event: RowTable.Highlighted) -> None:
-        """Show the row under the cursor; its waveform once the cursor rests."""
+        """Show the row under the cursor, and more of it once the cursor rests."""
         rows = self._rows
         if rows is None or event.index >= len(rows) or rows.table is not self._table:
             return
         row = rows.table.row(rows.line_index(event.index))
-        self.query_one(RowDetail).show(row_facts(row, self._problems))
-        self._show_waveform()
+        self.query_one(RowDetail).show(row_facts(row, self._troubles.listed(row.line)))
+        self._read_on()
 
-    def _show_waveform(self) -> None:
-        work: Callable[[], Awaitable[None]] = self._load_waveform
-        self.run_worker(work, name="waveform", group="waveform", exclusive=True)
+    def _read_on(self) -> None:
+        work: Callable[[], Awaitable[None]] = self._read_row
+        self.run_worker(work, name="read row", group="row", exclusive=True)
 
-    async def _load_waveform(self) -> None:
-        """Once the cursor rests."""
+    async def _read_row(self) -> None:
+        """Once the cursor rests: what is wrong with the row if that is not listed, and its waveform."""
         await asyncio.sleep(_READING_SECONDS)
-        detail = self.query_one(RowDetail)
+        detail, table, troubles = self.query_one(RowDetail), self._table, self._troubles
+        if table is not None and detail.facts is not None and not troubles.complete(detail.facts.line):
+            index = detail.facts.line - 1
+            found = await asyncio.to_thread(troubles.look, index + 1, table.index.line(index))
+            detail.show(row_facts(table.row(index), found))
         facts, wave = detail.facts, detail.waveform
         if facts is None or not facts.audio or self._table is None or detail.has_class("-short"):
             return
@@ -261,7 +276,7 @@ class ManifestScreen(CockpitScreen):
         detail = self.query_one(RowDetail)
         detail.set_class(short, "-short")
         detail.show(detail.facts)
-        self.call_after_refresh(self._show_waveform)
+        self.call_after_refresh(self._read_on)
 
     # --- keys ----------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import json
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from textual.content import Content
 
 from clinasr_tui.flywheel.manifest_table import BrokenRow, ManifestTable, Query
 from clinasr_tui.flywheel.normalise import normalise
-from clinasr_tui.flywheel.preflight import Problem, Severity
+from clinasr_tui.flywheel.preflight_rules import Severity
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.histogram import FINE_BINS, Bins, count_bins
 from clinasr_tui.widgets.row_detail import RowFacts
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 
     from clinasr_tui.flywheel.manifest import ManifestRow
     from clinasr_tui.flywheel.manifest_table import Survey
-    from clinasr_tui.flywheel.preflight import PreflightReport
+    from clinasr_tui.flywheel.preflight import PreflightReport, Problem
     from clinasr_tui.flywheel.progress import Progress
-
-Problems = Mapping[int, Sequence[Problem]]
-"""1-based line → what pre-flight found there."""
+    from clinasr_tui.flywheel.troubles import Troubles
 
 _COLUMNS = (
     ("line", Column("line", 6, align="right")),
@@ -87,13 +85,16 @@ class Choice:
         return not self.text.strip() and not self.troubled and self.sort == "line" and not self.descending
 
 
-def pick(table: ManifestTable, choice: Choice, problems: Problems, progress: Progress) -> array[int] | None:
+def pick(table: ManifestTable, choice: Choice, troubles: Troubles, progress: Progress) -> array[int] | None:
     """0-based lines of the rows wanted, None for all; slow for many rows: call it in a thread."""
     if choice.everything:
         return None
-    chosen = table.select(Query.parse(choice.text), progress)
-    if choice.troubled:
-        chosen = array("L", [index for index in chosen if index + 1 in problems])
+    if choice.troubled and not choice.text.strip():
+        chosen = array("L", [line - 1 for line in troubles.lines() if line <= len(table)])
+    else:
+        chosen = table.select(Query.parse(choice.text), progress)
+        if choice.troubled:
+            chosen = array("L", [index for index in chosen if index + 1 in troubles])
     if choice.sort != "line" or choice.descending:
         chosen = table.sort(chosen, choice.sort, descending=choice.descending, progress=progress)
     return chosen
@@ -125,15 +126,6 @@ def clauses(text: str) -> list[str]:
     return re.findall(r'[^\s"]*"[^"]*"|\S+', text)
 
 
-def problems_by_line(report: PreflightReport | None) -> dict[int, list[Problem]]:
-    """Findings of a report by line; those of the whole file (line 0) stay out."""
-    found: dict[int, list[Problem]] = {}
-    for problem in report.problems if report else ():
-        if problem.line > 0:
-            found.setdefault(problem.line, []).append(problem)
-    return found
-
-
 def seconds_text(duration: float | None) -> str:
     """A row's duration as the table shows it; – for null or absent."""
     return "–" if duration is None else f"{duration:.2f}"
@@ -142,10 +134,10 @@ def seconds_text(duration: float | None) -> str:
 class ManifestRows:
     """The rows in view (a RowSource): all lines of a table, or the chosen ones in the chosen order."""
 
-    def __init__(self, table: ManifestTable, chosen: array[int] | None, problems: Problems) -> None:
+    def __init__(self, table: ManifestTable, chosen: array[int] | None, troubles: Troubles) -> None:
         self.table = table
         self.chosen = chosen
-        self.problems = problems
+        self.troubles = troubles
         self._troubled: list[int] | None = None
 
     def __len__(self) -> int:
@@ -192,18 +184,16 @@ class ManifestRows:
         return {"✖": "error", "▲": "warning"}.get(sign, "")
 
     def _sign(self, line: int) -> str:
-        found = self.problems.get(line)
-        if not found:
-            return ""
-        return "✖" if any(problem.severity is Severity.ERROR for problem in found) else "▲"
+        worst = self.troubles.worst(line)
+        return "" if worst is None else "✖" if worst is Severity.ERROR else "▲"
 
     def next_problem(self, place: int, direction: int) -> int | None:
         """Place of the next (1) or previous (-1) row with a problem, round the end; None without any."""
         if self._troubled is None:
             if self.chosen is None:
-                self._troubled = sorted(line - 1 for line in self.problems)
+                self._troubled = [line - 1 for line in self.troubles.lines()]
             else:
-                lines = self.problems
+                lines = self.troubles
                 self._troubled = [at for at, index in enumerate(self.chosen) if index + 1 in lines]
         if not self._troubled:
             return None
@@ -212,11 +202,11 @@ class ManifestRows:
         return self._troubled[bisect_left(self._troubled, place) - 1]
 
 
-def row_facts(row: ManifestRow | BrokenRow, problems: Problems) -> RowFacts:
+def row_facts(row: ManifestRow | BrokenRow, problems: Sequence[Problem]) -> RowFacts:
     """Everything the row detail shows."""
     found = [
         (problem.severity is Severity.ERROR, f"{problem.field}: {problem.message}".lstrip(": "))
-        for problem in sorted(problems.get(row.line, ()), key=lambda one: one.severity is not Severity.ERROR)
+        for problem in sorted(problems, key=lambda one: one.severity is not Severity.ERROR)
     ]
     if isinstance(row, BrokenRow):
         what = found or [(True, row.message)]
@@ -295,8 +285,6 @@ def summary_problems(report: PreflightReport | None, *, stopped: bool = False) -
         parts.append(Content.styled(f"✖ {_count(report.errors, 'error')}", "bold $bad"))
     if report.warnings:
         parts.append(Content.styled(f"▲ {_count(report.warnings, 'warning')}", "$warning"))
-    if report.truncated:
-        parts.append(Content.styled(f"(the first {len(report.problems):,} can be reached)", "$quiet"))
     return Content(" ").join(parts)
 
 

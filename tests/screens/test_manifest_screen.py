@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import clinasr_tui.screens.manifest as module
-from clinasr_tui.flywheel.preflight import PreflightReport, Problem, Severity
+from clinasr_tui.flywheel import preflight_findings
+from clinasr_tui.flywheel.preflight import PreflightReport, Problem, Severity, check_manifest
+from clinasr_tui.flywheel.troubles import Troubles
 from clinasr_tui.screens.manifest_rows import summary_problems
 from clinasr_tui.widgets.histogram import Histogram
 from clinasr_tui.widgets.line_list import LineList
@@ -257,4 +261,55 @@ async def test_numbers_change_screens_but_not_while_a_filter_is_typed(cockpit):
 def test_findings_that_are_only_counted_are_said():
     found = Problem("missing_audio", Severity.ERROR, 3, "audio_filepath", "no such file")
     report = PreflightReport(9, (found,), {"missing_audio": 7}, {Severity.ERROR: 6})
-    assert summary_problems(report).plain == "✖ 7 errors (the first 1 can be reached)"
+    assert summary_problems(report).plain == "✖ 7 errors"
+
+
+async def test_every_troubled_row_can_be_reached_and_read(manifest, two_cycles, app_on, monkeypatch):
+    monkeypatch.setattr(preflight_findings, "MAX_KEPT", 3)
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for row in rows[40:140]:
+        row["duration"] = None
+    rows[120].update(text="")
+    rows[199]["audio_filepath"] = rows[198]["audio_filepath"]
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    app = app_on(two_cycles)
+    async with app.run_test(size=NARROW) as pilot:
+        screen = await opened(pilot, "t")
+        assert "✖ 1 error ▲ 103 warnings" in summary(screen)
+        assert summary(screen).startswith("101 of 250 rows · only rows with problems")
+        table, detail = screen.query_one(RowTable), screen.query_one(RowDetail)
+        for place, line, said in (
+            (0, 41, ["NeMo keeps the row and skips its length filters"]),
+            (80, 121, ["NeMo keeps it and trains the model to stay silent", "skips its length filters"]),
+            (100, 200, ["one may be trained on while the other is held out"]),
+        ):
+            table.move_to(place)
+            await rest(pilot)
+            assert detail.facts.line == line
+            told = [text for _, text in detail.facts.problems]
+            assert all(any(part in text for text in told) for part in said)
+        await pilot.press("t", "home", "p")
+        await rest(pilot)
+        assert detail.facts.line == 41
+
+
+def test_troubles_of_lines_that_are_not_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight_findings, "MAX_KEPT", 4)
+    path = tmp_path / "manifest.jsonl"
+    line = '{"audio_filepath": "%d.wav", "text": "take it", "duration": 1.0, "term": "take"}'
+    path.write_text("".join(line % number + "\n" for number in (*range(5), 0)))
+    report = check_manifest(path)
+    assert report.truncated
+    found = Troubles(path, report)
+    assert found.lines() == [1, 2, 3, 4, 5, 6]
+    assert 0 not in found
+    assert 7 not in found
+    assert [found.worst(line) for line in (1, 6, 7)] == [Severity.ERROR, Severity.ERROR, None]
+    raw = (line % 4).encode()
+    looked = {problem.id: problem for problem in found.look(5, raw)}
+    assert set(looked) == {"missing_audio", "unknown_entity_category", "unknown_ipa_source"}
+    assert "crashes the run when drawn" in looked["missing_audio"].message
+    whole = Troubles(path, PreflightReport(6, report.problems, {}, {}, report.lines))
+    assert whole.complete(5)
+    assert whole.look(5, raw) == list(whole.listed(5))
+    assert Troubles().lines() == []
