@@ -7,6 +7,7 @@ import asyncio
 import io
 import json
 import sys
+import time
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 2.0
 """Seconds after which a silent run is looked at again."""
+_GONE_FOR_GOOD = 60.0
+"""Seconds after which a run whose process has gone is not waited for any longer."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,14 +106,25 @@ async def _follow(args: argparse.Namespace, ssh: SshSettings) -> RunSnapshot:
     teller = _teller(args)
     try:
         async with aclosing(watch.updates(once=args.once)) as updates, aclosing(_or_time(updates)) as news:
+            gone_since: float | None = None
             async for update in news:
                 teller.update(watch, update)
+                silent = update is None or not update.lines
+                gone_since = (gone_since or time.monotonic()) if silent and _has_gone(watch) else None
+                if gone_since is not None and time.monotonic() - gone_since > _GONE_FOR_GOOD:
+                    break
     except asyncio.CancelledError:
         note("watching has ended; the run itself goes on")
         raise
     snapshot = watch.reader.snapshot(watch.heard_at)
     teller.end(snapshot)
     return snapshot
+
+
+def _has_gone(watch: RunWatch) -> bool:
+    """True if the run's process has gone without a word; a scheduler may start it anew, but soon."""
+    snapshot = watch.reader.snapshot(watch.heard_at)
+    return snapshot.outcome is Outcome.UNKNOWN and any(alert.id == "crashed" for alert in snapshot.health)
 
 
 async def _or_time(updates: AsyncIterator[WatchUpdate]) -> AsyncGenerator[WatchUpdate | None]:

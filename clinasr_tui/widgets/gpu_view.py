@@ -106,7 +106,7 @@ def _one(track: GpuTrack, width: int) -> list[Content]:
 
 def _part(name: str, values: list[float | None], low: float, high: float, figure: str, width: int) -> Content:
     """One sparkline in exactly `width` cells: name, curve, figure."""
-    room = max(len(figure), 10 if width >= 26 else 0)
+    room = max(len(figure), 11 if width >= 26 else 0)
     drawn = sparkline(values, low, high, width - len(name) - room - 2)
     line = Content.assemble((name, "$quiet"), " ", (drawn, "$secondary"), " ", figure.rjust(room))
     return line.truncate(width)

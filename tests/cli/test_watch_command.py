@@ -52,6 +52,13 @@ class Run:
         with (self.folder / "console.log").open("a") as file:
             file.write(text)
 
+    def writer(self, seconds):
+        """A process that has the console open for a while."""
+        with (self.folder / "console.log").open("a") as console:
+            return subprocess.Popen(
+                [sys.executable, "-c", f"import time; time.sleep({seconds})"], stdout=console
+            )
+
     def points(self, first, values, tag="train_loss"):
         with (self.folder / "events.out.tfevents.1.h.1.0").open("ab") as file:
             for step, value in enumerate(values, first):
@@ -272,3 +279,24 @@ async def test_silence_is_told_although_nothing_comes(run, monkeypatch, capsys):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_run_whose_process_has_gone_is_not_waited_for(run, monkeypatch, capsys):
+    from clinasr_tui.commands import watch as command
+    from clinasr_tui.remote import contact
+    from clinasr_tui.training import run_reader
+
+    monkeypatch.setattr(contact, "_LOOK_FOR_WRITERS", 0.05)
+    monkeypatch.setattr(run_reader, "_LAST_WORDS", 0.2)
+    monkeypatch.setattr(command, "_GONE_FOR_GOOD", 0.3)
+    monkeypatch.setattr(command, "_LOOK_EVERY", 0.1)
+    run.log(START + bar(0, 9))
+    process = run.writer(3)
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    snapshot = await asyncio.wait_for(command._watch(parser.parse_args([str(run.folder)])), 30)
+    process.wait()
+    assert (snapshot.outcome, [alert.id for alert in snapshot.health]) == ("unknown", ["crashed"])
+    out = capsys.readouterr().out
+    assert "✖ crashed: No process writes to this run any more" in out
+    assert out.splitlines()[-1] == "the process has gone, at step 9 of 40; nothing says how the run ended"

@@ -59,10 +59,10 @@ def test_the_recorded_sample_fills_four_lines_or_two() -> None:
     reader = GpuReader()
     reader.feed(RECORDED.read_bytes())
     assert [line.plain for line in gpu_lines(reader.tracks, 30)] == [
-        "util              ▁        1 %",
-        "mem               █ 138/140 GB",
-        "temp              ▂      39 °C",
-        "power             █      124 W",
+        "util             ▁         1 %",
+        "mem              █  138/140 GB",
+        "temp             ▂       39 °C",
+        "power            █       124 W",
     ]
     wide = [line.plain for line in gpu_lines(reader.tracks, 70)]
     assert [len(line) for line in wide] == [70, 70]
