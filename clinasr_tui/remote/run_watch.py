@@ -91,6 +91,7 @@ class RunWatch:
         self._mirror_folder = mirror
         self._mirror: Mirror | None = None
         self._reader = RunReader(name or PurePosixPath(self._run_dir).name)
+        self._reader.heard_at = 0.0
         self._history: Iterator[tuple[str, str, bytes, float]] = iter(())
         self._caught_up = False
         self._heard_at: float | None = None
@@ -123,9 +124,9 @@ class RunWatch:
 
         `once` reads what is there and ends. Raises HostKeyError for a key the operator has not
         confirmed, RemoteError where retrying cannot help (authentication, refused at first contact,
-        no such folder; InputError if the folder is on this machine); a connection lost later is retried
-        with back-off and yielded as LOST, a full disk here is waited out and yielded as PAUSED. After an
-        error it may be iterated again.
+        no such folder; InputError if the folder is on this machine); a connection lost later, or none to a
+        run mirrored before, is retried with back-off and yielded as LOST, unless that run is known to have
+        ended. A full disk here is waited out and yielded as PAUSED. After an error it may be iterated again.
         """
         mirror = self._opened_mirror()
         mirror.reopen()
@@ -149,7 +150,7 @@ class RunWatch:
 
     async def _contacts(self, mirror: Mirror, once: bool) -> AsyncGenerator[WatchUpdate]:
         """One contact after the other until the run has ended."""
-        failures, had_contact = 0, False
+        failures, had_contact, told = 0, False, ""
         while True:
             contact = RunContact(self._run_dir, mirror, self._reader, local=self._host is None)
             started = time.monotonic()
@@ -160,8 +161,12 @@ class RunWatch:
                 return
             except UnreachableError as error:
                 had_contact = had_contact or contact.inbox.greeted
-                if once or not had_contact:
+                if once or not (had_contact or mirror.have()):
                     raise
+                if not had_contact and self._ended_before():
+                    yield WatchUpdate(Contact.CONNECTING, note=f"{error} This is what was mirrored before.")
+                    return
+                told = "" if contact.inbox.greeted else told
                 reason = f"contact lost ({error.what}): the run itself goes on"
             except NoRoomError as error:
                 had_contact = True
@@ -172,12 +177,17 @@ class RunWatch:
                 continue
             failures = 1 if time.monotonic() - started > _STEADY else failures + 1
             for left in range(min(2 ** (failures - 1), _LONGEST_WAIT), 0, -1):
-                yield WatchUpdate(Contact.LOST, retry_in=float(left), note=reason, caught_up=self._caught_up)
-                reason = ""
+                note, told = "" if reason == told else reason, reason
+                yield WatchUpdate(Contact.LOST, retry_in=float(left), note=note, caught_up=self._caught_up)
                 if await _slept_through(_TICK):
                     failures = 0
                     break
             yield WatchUpdate(Contact.CONNECTING, caught_up=self._caught_up)
+
+    def _ended_before(self) -> bool:
+        """True if the mirror tells the run's end, so that a host that is gone may well be gone."""
+        snapshot = self._reader.snapshot()
+        return snapshot.ended and snapshot.exit_code is not None
 
     async def _no_room(self, mirror: Mirror, error: NoRoomError) -> AsyncGenerator[WatchUpdate]:
         """Say once that the disk is full, wait until it is not."""

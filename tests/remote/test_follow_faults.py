@@ -258,3 +258,37 @@ async def test_the_countdown_is_told_second_by_second(sshd, run, tmp_path, quick
         assert waits()[: len(lost)] == lost
         sshd.start()
         await contact_is(told, Contact.CONNECTED)
+
+
+def watching(sshd, run, tmp_path):
+    settings = SshSettings(config=sshd.config, known_hosts=sshd.known_hosts)
+    return RunWatch(str(run), host="lab", mirror=tmp_path / "mirror", ssh=settings)
+
+
+async def test_reopened_without_a_network_shows_what_is_here_and_goes_on_trying(sshd, run, tmp_path, quick):
+    async with followed(sshd, run, tmp_path) as (_, writer):
+        writer.write(100)
+    sshd.stop()
+    writer.write(10)
+    async with Following(watching(sshd, run, tmp_path)) as told:
+        await told.until(lambda: any(update.retry_in == 4.0 for update in told.updates), "the third pause")
+        assert told.count == 101
+        assert told.notes.count("refused") == 1, "said once, not at each attempt"
+        sshd.start()
+        await told.until(lambda: told.count == 111, "the lines written meanwhile")
+        numbers = [int(text.split(" line ")[1][:6]) for text in told.texts]
+    assert numbers == list(range(111))
+
+
+async def test_ended_run_on_a_host_that_is_gone_is_shown_from_the_mirror(sshd, run, tmp_path):
+    (run / "console.log").write_text("`Trainer.fit` stopped: `max_epochs=3` reached.\n")
+    (run / "rc").write_text("0\n")
+    async for _ in watching(sshd, run, tmp_path).updates():
+        pass
+    sshd.stop()
+    watch = watching(sshd, run, tmp_path)
+    async with Following(watch) as told:
+        await told.until(told.task.done, "the end")
+    assert told.contact is Contact.CLOSED
+    assert "mirrored before" in told.notes
+    assert watch.reader.snapshot().exit_code == 0
