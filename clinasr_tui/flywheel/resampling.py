@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinasr_tui.flywheel.parallel import processes
@@ -154,6 +153,8 @@ def _draw_clusters(
 
     threads = min(processes(), 4) if size * resamples >= _WORTH_THREADS else 1
     if threads > 1:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(threads) as pool:
             complex_totals = np.concatenate(list(pool.map(summed, blocks)), axis=1)
     else:
