@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.commands.output import print_json
 from clinasr_tui.remote.run_watch import Contact
-from clinasr_tui.training.run_reader import to_json
+from clinasr_tui.training.run_document import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

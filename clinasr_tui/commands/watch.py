@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.reconfigure(line_buffering=True)
     snapshot = asyncio.run(_watch(args))
     if args.json and not args.follow:
-        from clinasr_tui.training.run_reader import to_json
+        from clinasr_tui.training.run_document import to_json
 
         print_json("watch", to_json(snapshot))
     return ExitCode.OK if snapshot.outcome in (Outcome.FINISHED, Outcome.RUNNING) else ExitCode.NO

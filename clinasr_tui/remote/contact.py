@@ -90,7 +90,7 @@ class RunContact:
                     raise UnreachableError(what, where=host.name) from None
                 if not chunk:
                     raise await self._ended_early(host, process)
-                self.inbox.heard_at = time.time()
+                self.inbox.heard_at = self._reader.heard_at = time.time()
                 for frame in decoder.feed(chunk):
                     self._take(frame, host)
                 self.inbox.news.set()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from clinasr_tui.training.facts import Facts
 
-__all__ = ["LogLine", "LogLines", "RunReader", "read_run_folder", "to_json"]
+__all__ = ["LogLine", "LogLines", "RunReader", "read_run_folder"]
 
 MAX_HELD = 100_000
 """Lines of NeMo's log held back while it is not clear whether a console was captured."""
@@ -61,6 +61,9 @@ class RunReader:
         self._settled = False
         self._first_at: float | None = None
         self._last_at: float | None = None
+        self.heard_at: float | None = None
+        """Unix seconds of the last sign of life of the host the bytes come from: what lies after it is not
+        the run's silence. None if they come from no host."""
 
     def feed(self, file: str, data: bytes, *, at: float | None = None) -> LogLines:
         """Take the next bytes of `file` (relative path); `at` is when they came (Unix seconds).
@@ -196,7 +199,12 @@ class RunReader:
         self._expected = run_record.expected(info)
 
     def snapshot(self, now: float | None = None) -> RunSnapshot:
-        """What is known; `now` (Unix seconds) lets stalls and ETA be judged, None for a recorded run."""
+        """What is known; `now` (Unix seconds) lets stalls and ETA be judged, None for a recorded run.
+
+        Nothing is judged beyond `heard_at`: a lost contact is no stall.
+        """
+        if now is not None and self.heard_at is not None:
+            now = min(now, self.heard_at)
         timeline, told = self._timeline, self._told()
         timeline.loss_watch.update()
         step, epoch = _position(timeline, told)
@@ -354,46 +362,3 @@ def _watched_files(folder: Path) -> list[Path]:
         ]
         level = [path for path in children if path.is_dir() and not path.is_symlink()]
     return found
-
-
-def to_json(snapshot: RunSnapshot) -> dict[str, Any]:
-    """The document of `watch --json`, without its schema key. What is not finite is null."""
-    loss = snapshot.train_loss
-    return {
-        "name": snapshot.name,
-        "phase": str(snapshot.phase),
-        "outcome": str(snapshot.outcome),
-        "headline": snapshot.headline,
-        "epoch": snapshot.epoch,
-        "max_epochs": snapshot.max_epochs,
-        "step": snapshot.step,
-        "max_steps": snapshot.max_steps,
-        "exit_code": snapshot.exit_code,
-        "points": snapshot.points,
-        "train_loss": {
-            "last": _finite(loss),
-            "ema": _finite(snapshot.train_loss_ema),
-            "finite": None if loss is None else math.isfinite(loss),
-        },
-        "val_wer": [[step, _finite(value)] for step, value in snapshot.val_wer],
-        "learning_rate": _finite(snapshot.learning_rate),
-        "eta_seconds": _finite(snapshot.eta_seconds),
-        "event_files": snapshot.event_files,
-        "train_files": snapshot.train_files,
-        "validation_files": snapshot.validation_files,
-        "filtered_files": snapshot.filtered_files,
-        "health": [
-            {
-                "id": alert.id,
-                "severity": str(alert.severity),
-                "message": alert.message,
-                "remedy": alert.remedy,
-                "first_step": alert.first_step,
-            }
-            for alert in snapshot.health
-        ],
-    }
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

@@ -392,8 +392,15 @@ def test_a_pause_is_no_stall(console, silence):
 
 
 def test_silence_is_not_judged_where_contact_is_lost():
-    """Up to the follower's last sign of life nothing was silent."""
-    assert ids(run(TRAINING, events=STEADY, at=2000.0, now=2001.0)) == []
+    reader = RunReader()
+    reader.heard_at = 0.0
+    reader.feed("console.log", TRAINING.encode(), at=2000.0)
+    reader.feed("events.out.tfevents.1.h.1.0", STEADY, at=2000.0)
+    assert ids(reader.snapshot(99_000.0)) == []
+    reader.heard_at = 2010.0
+    assert ids(reader.snapshot(99_000.0)) == []
+    reader.heard_at = 2500.0
+    assert ids(reader.snapshot(99_000.0)) == ["stalled"]
 
 
 def test_after_hours_of_silence_running_is_no_longer_claimed():

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.training.layout import FileKind, kind_of
-from clinasr_tui.training.run_reader import RunReader, read_run_folder, to_json
+from clinasr_tui.training.run_document import to_json
+from clinasr_tui.training.run_reader import RunReader, read_run_folder
 from clinasr_tui.training.snapshot import Level, Outcome, Phase
 from tests.conftest import DEMO, RECORDINGS
 from tests.support.event_records import scalar

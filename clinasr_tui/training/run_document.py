@@ -1,0 +1,52 @@
+"""A run as the JSON document of `watch --json`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clinasr_tui.training.snapshot import RunSnapshot
+
+
+def to_json(snapshot: RunSnapshot) -> dict[str, Any]:
+    """The document of `watch --json`, without its schema key. What is not finite is null."""
+    loss = snapshot.train_loss
+    return {
+        "name": snapshot.name,
+        "phase": str(snapshot.phase),
+        "outcome": str(snapshot.outcome),
+        "headline": snapshot.headline,
+        "epoch": snapshot.epoch,
+        "max_epochs": snapshot.max_epochs,
+        "step": snapshot.step,
+        "max_steps": snapshot.max_steps,
+        "exit_code": snapshot.exit_code,
+        "points": snapshot.points,
+        "train_loss": {
+            "last": _finite(loss),
+            "ema": _finite(snapshot.train_loss_ema),
+            "finite": None if loss is None else math.isfinite(loss),
+        },
+        "val_wer": [[step, _finite(value)] for step, value in snapshot.val_wer],
+        "learning_rate": _finite(snapshot.learning_rate),
+        "eta_seconds": _finite(snapshot.eta_seconds),
+        "event_files": snapshot.event_files,
+        "train_files": snapshot.train_files,
+        "validation_files": snapshot.validation_files,
+        "filtered_files": snapshot.filtered_files,
+        "health": [
+            {
+                "id": alert.id,
+                "severity": str(alert.severity),
+                "message": alert.message,
+                "remedy": alert.remedy,
+                "first_step": alert.first_step,
+            }
+            for alert in snapshot.health
+        ],
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
