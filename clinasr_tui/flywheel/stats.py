@@ -191,7 +191,7 @@ def mcnemar_exact(b: int, c: int) -> float:
         return 1.0
     if n <= _EXACT_BELOW:
         tail = sum(math.comb(n, i) for i in range(fewer + 1))
-        return min(1.0, 2 * tail / 2**n)
+        return min(1.0, 2 * tail / (1 << n))
     log_first = math.lgamma(n + 1) - math.lgamma(fewer + 1) - math.lgamma(n - fewer + 1) - n * math.log(2)
     total = term = 1.0
     for i in range(fewer, 0, -1):
