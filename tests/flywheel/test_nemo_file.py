@@ -166,6 +166,17 @@ def test_what_means_harm_is_refused(
     assert "\n" not in str(told.value)
 
 
+def test_a_bomb_is_never_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nemo_file, "_MOST_INFLATED", 100 << 20)
+    path = bomb(tmp_path / "m.nemo")
+    tracemalloc.start()
+    with pytest.raises(InputError, match="unfolds"):
+        read_nemo(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 << 20
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"x", b"\x1f\x8b", b"\x1f\x8bgarbage", b"PK\3\4", bytes(1024), b"a" * 600]
 )
