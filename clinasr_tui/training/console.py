@@ -110,17 +110,17 @@ class ConsoleParser:
 
     def _bulk(self, block: bytes) -> None:
         """Whole pieces, the long stretches of usual ones all at once: the result is the same."""
-        from clinasr_tui.training.console_bulk import Stretch, Survey
+        from clinasr_tui.training.console_bulk import Survey
 
-        survey, done = Survey(block, _USUAL_BAR, MAX_PIECE), 0
-        for start, stop in survey.stretches(LEAST_STRETCH):
-            stretch = Stretch(survey, start, stop)
+        done = 0
+        for stretch in Survey(block, _USUAL_BAR, MAX_PIECE).stretches(LEAST_STRETCH):
+            begin, end = stretch.place
             if stretch.holds(UNKNOWN_BYTES):
                 continue
-            if stretch.begin > done:
-                self._pieces(block[done : stretch.begin - 1], self._offset + done)
+            if begin > done:
+                self._pieces(block[done : begin - 1], self._offset + done)
             self._stretch(stretch)
-            done = stretch.end + 1
+            done = end + 1
         if done <= len(block):
             self._pieces(block[done:], self._offset + done)
 

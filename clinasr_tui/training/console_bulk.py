@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -55,12 +55,20 @@ class Survey:
         self._usual[sizes > longest] = False
         del self._data, self._words
 
-    def stretches(self, least: int) -> list[tuple[int, int]]:
-        """First piece and the one after the last of each stretch of at least so many usual pieces."""
+    def stretches(self, least: int) -> list[Stretch]:
+        """The stretches of at least so many usual pieces."""
         edges = np.diff(self._usual.astype(np.int8), prepend=0, append=0)
         begins, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
         long = stops - begins >= least
-        return list(zip(begins[long].tolist(), stops[long].tolist(), strict=True))
+        begins, stops = begins[long], stops[long]
+        columns = (self.message_in, self.shown_in, self.bar_in, self.said_in, self.heard_in, self.blanks)
+        # One search for all stretches: a call for each would cost more than the stretch itself.
+        spans = [
+            list(zip(*(np.searchsorted(column, edge).tolist() for edge in (begins, stops)), strict=True))
+            for column in columns
+        ]
+        places = zip(self.starts[begins].tolist(), self.ends[stops - 1].tolist(), strict=True)
+        return [Stretch(self, *found) for found in zip(places, *spans, strict=True)]
 
     def _at(self, positions: _Ints) -> NDArray[np.uint64]:
         """The eight bytes from each position on."""
@@ -96,14 +104,28 @@ class Survey:
         usual &= ~shown | (self._data[places + _TEXT] > ord(" "))
         usual &= self._prefix_holds(places)
         self.message_at, self.message_in = places[usual], pieces[usual]
-        self.message_warns, self.message_shown = level[usual] == _WARNING, shown[usual]
+        self.warns = level[usual] == _WARNING
+        shown = shown[usual]
+        self.shown_in = self.message_in[shown]
+        self.shown_at, self.shown_warns = self.message_at[shown], self.warns[shown]
+        self.shown_size = (self.ends[self.shown_in] - self.shown_at).astype(np.uint32)
         self._usual[self.message_in] = True
 
-        self.said: _Ints = np.flatnonzero(said[usual])
-        texts, at = texts[usual][self.said], self.message_at[self.said] + _TEXT
-        rest = self._at(at + 6)
-        self.is_reference = (texts == _REFERENCE) & (rest == _REFERENCE_END)
-        self.is_prediction = (texts == _PREDICTED) & (rest == _PREDICTED_END)
+        self._find_samples(texts[usual], said[usual])
+
+    def _find_samples(self, texts: NDArray[np.uint64], said: NDArray[np.bool_]) -> None:
+        """References and predictions among the messages, and which prediction follows its reference."""
+        self.said_in = self.message_in[said]
+        self.bar_of_said = np.searchsorted(self.bar_in, self.said_in, side="right") - 1
+        rest = self._at(self.message_at[said] + _TEXT + 6)
+        predicts = (texts[said] == _PREDICTED) & (rest == _PREDICTED_END)
+        heard = predicts | (texts[said] == _REFERENCE) & (rest == _REFERENCE_END)
+        self.heard_in, self.heard_at = self.said_in[heard], self.message_at[said][heard] + _TEXT
+        self.bar_of_heard = self.bar_of_said[heard]
+        self.predicts = predicts[heard]
+        self.pairs = np.zeros(len(self.predicts), bool)
+        self.pairs[1:] = self.predicts[1:] & ~self.predicts[:-1]
+        self.pairs_before = np.concatenate([[0], np.cumsum(self.pairs)])
 
     def _prefix_holds(self, places: _Ints) -> NDArray[np.bool_]:
         """Whether the first bracket closes where it usually does, 44 bytes behind the opening one."""
@@ -113,38 +135,33 @@ class Survey:
         holds &= self._data[places + 7] == ord(" ")
         return holds
 
-    def bar_before(self, message: int) -> int:
-        """Number of the last bar up to a message's piece; -1 if there is none."""
-        return int(np.searchsorted(self.bar_in, self.message_in[message], side="right")) - 1
-
-    def text(self, message: int) -> bytes:
-        """The text of a message."""
-        start = int(self.message_at[message]) + _TEXT
-        return self.block[start : int(self.ends[self.message_in[message]])]
+    def text(self, heard: int) -> bytes:
+        """The text of a reference or prediction."""
+        return self.block[int(self.heard_at[heard]) : int(self.ends[self.heard_in[heard]])]
 
 
-class Stretch:
-    """Consecutive usual pieces of a survey, from `start` to before `stop`."""
+_Span = tuple[int, int]
 
-    def __init__(self, survey: Survey, start: int, stop: int) -> None:
-        self.survey = survey
-        self.messages = _between(survey.message_in, start, stop)
-        self.bars = _between(survey.bar_in, start, stop)
-        self.said = _between(survey.said, *self.messages)
-        first, last = _between(survey.blanks, start, stop)
-        self.has_blank = last > first
-        self.begin, self.end = int(survey.starts[start]), int(survey.ends[stop - 1])
+
+class Stretch(NamedTuple):
+    """Consecutive usual pieces: spans of the survey's columns, from the first to before the last."""
+
+    survey: Survey
+    place: _Span
+    """In the block, bytes."""
+    messages: _Span
+    shown: _Span
+    bars: _Span
+    said: _Span
+    heard: _Span
+    blanks: _Span
 
     def lines(self, offset: int, info: int, warning: int) -> tuple[bytes, bytes, bytes]:
         """Columns of offsets, lengths and level codes of the shown messages; `offset` is the block's."""
-        survey = self.survey
-        which = slice(*self.messages)
-        shown = survey.message_shown[which]
-        places = survey.message_at[which][shown]
-        lengths = survey.ends[survey.message_in[which][shown]] - places
-        levels = np.where(survey.message_warns[which][shown], warning, info).astype(np.uint8)
-        offsets = (places + offset).astype(np.uint64)
-        return offsets.tobytes(), lengths.astype(np.uint32).tobytes(), levels.tobytes()
+        which = slice(*self.shown)
+        offsets = (self.survey.shown_at[which] + offset).astype(np.uint64)
+        levels = np.where(self.survey.shown_warns[which], warning, info).astype(np.uint8)
+        return offsets.tobytes(), self.survey.shown_size[which].tobytes(), levels.tobytes()
 
     @property
     def bar_said(self) -> re.Match[bytes] | None:
@@ -159,7 +176,7 @@ class Stretch:
         return self.survey.bars[last] if last >= self.bars[0] and last > self._bar_said() else None
 
     def _bar_said(self) -> int:
-        return self.survey.bar_before(int(self.survey.said[self.said[1] - 1])) if self.has_said else -1
+        return int(self.survey.bar_of_said[self.said[1] - 1]) if self.has_said else -1
 
     def samples(self, begun: bytes | None) -> Samples:
         """The samples said; `begun` is a reference from before that still waits for its prediction."""
@@ -171,55 +188,51 @@ class Stretch:
         return self.said[1] > self.said[0]
 
     @property
+    def has_blank(self) -> bool:
+        """True if an empty piece is among it."""
+        return self.blanks[1] > self.blanks[0]
+
+    @property
     def last_warns(self) -> bool | None:
         """Whether the last message is a warning; None without any message."""
         first, last = self.messages
-        return bool(self.survey.message_warns[last - 1]) if last > first else None
+        return bool(self.survey.warns[last - 1]) if last > first else None
 
     def holds(self, text: bytes) -> bool:
         """True if `text` stands anywhere in it."""
-        return self.survey.block.find(text, self.begin, self.end) >= 0
-
-
-def _between(column: _Ints, start: int, stop: int) -> tuple[int, int]:
-    first, last = np.searchsorted(column, (start, stop))
-    return int(first), int(last)
+        block = self.survey.block
+        # One byte is found many times faster, and the last one of a rare character is rare.
+        return block.find(text[-1:], *self.place) >= 0 and block.find(text, *self.place) >= 0
 
 
 class Samples:
     """The sample predictions of a stretch, looked at only if someone asks for them."""
 
     def __init__(self, stretch: Stretch, begun: bytes | None) -> None:
-        survey = stretch.survey
-        first, last = stretch.said
-        heard = np.arange(first, last)
-        heard = heard[survey.is_reference[first:last] | survey.is_prediction[first:last]]
-        predicts = survey.is_prediction[heard]
-        paired = np.zeros(len(heard), bool)
-        if len(heard):
-            paired[1:] = predicts[1:] & ~predicts[:-1]
-            paired[0] = predicts[0] and begun is not None
-        self._survey = survey
+        survey = self._survey = stretch.survey
+        self.block = survey.block
+        """What stays in memory while the samples are unread."""
+        first, last = self._span = stretch.heard
         self._begun = begun
-        self._heard = heard
-        self._pairs = np.flatnonzero(paired)
         self._first_bar = stretch.bars[0]
+        self._completes = last > first and begun is not None and bool(survey.predicts[first])
+        self._more = int(survey.pairs_before[last] - survey.pairs_before[first + 1]) if last > first else 0
         self.left = begun
         """The reference that waits for its prediction afterwards."""
-        if len(heard):
-            self.left = None if predicts[-1] else survey.text(int(survey.said[heard[-1]]))
+        if last > first:
+            self.left = None if survey.predicts[last - 1] else survey.text(last - 1)
 
     def __len__(self) -> int:
-        return len(self._pairs)
+        return self._completes + self._more
 
     def pairs(
         self, newest: int, step_of: Callable[[re.Match[bytes] | None], int | None]
     ) -> Iterator[tuple[int | None, bytes, bytes]]:
         """Step, reference and prediction of the newest samples; `step_of` gives a bar's step."""
-        survey = self._survey
-        for pair in self._pairs[-newest:].tolist():
-            message = int(survey.said[self._heard[pair]])
-            reference = survey.text(int(survey.said[self._heard[pair - 1]])) if pair else self._begun
-            bar = survey.bar_before(message)
+        survey, (first, last) = self._survey, self._span
+        pairs = (np.flatnonzero(survey.pairs[first + 1 : last]) + first + 1).tolist()
+        for heard in ([first] * self._completes + pairs)[-newest:]:
+            reference = self._begun if heard == first else survey.text(heard - 1)
+            bar = int(survey.bar_of_heard[heard])
             step = step_of(survey.bars[bar] if bar >= self._first_bar else None)
-            yield step, reference or b"", survey.text(message)
+            yield step, reference or b"", survey.text(heard)

@@ -33,7 +33,7 @@ _VALIDATION = re.compile(
 )
 _FIT_STOPPED = re.compile(rb"`Trainer\.fit` stopped: `?(?:max_epochs=(\d{1,9})`)?")
 _RATE = re.compile(rb", *(\d{1,9}(?:\.\d{1,9})?)(it/s|s/it)")
-_MANY = 32
+_MOST_BLOCKS = 32  # kept for the samples in them
 _MAX_TEXT = 2000
 _MAX_VALIDATIONS = 10_000
 _MAX_DATASETS = 100
@@ -59,7 +59,7 @@ class Facts:
         self.sample_count = 0
         self._samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
         self._heard: deque[tuple[int, Iterable[_Heard]]] = deque()
-        self._waiting = 0
+        self._waiting, self._block, self._blocks = 0, b"", 0
         self.reference: bytes | None = None
         """The message with a sample's reference, while its prediction has not come."""
         self._reset()
@@ -101,10 +101,7 @@ class Facts:
     @property
     def samples(self) -> deque[Sample]:
         """Sample predictions, oldest first, bounded. Most are never looked at: decoded on demand."""
-        while self._heard:
-            for step, reference, prediction in self._heard.popleft()[1]:
-                self._samples.append(Sample(step, _said(reference), _said(prediction)))
-        self._waiting = 0
+        self._decode()
         return self._samples
 
     @property
@@ -259,6 +256,12 @@ class Facts:
         done = self.steps_done
         return None if done is None else max(0, done - (self.phase is Phase.VALIDATING))
 
+    def _decode(self) -> None:
+        while self._heard:
+            for step, reference, prediction in self._heard.popleft()[1]:
+                self._samples.append(Sample(step, _said(reference), _said(prediction)))
+        self._waiting, self._block, self._blocks = 0, b"", 0
+
     def _hear(self, count: int, samples: Iterable[_Heard]) -> None:
         self.sample_count += count
         if self.phase in (Phase.LOADING, Phase.SAVING):
@@ -276,10 +279,12 @@ class Facts:
             def step_of(bar: re.Match[bytes] | None) -> int | None:
                 return now if bar is None else _steps(int(bar[1]), int(bar[2]), int(bar[3]), accumulate)
 
-            newest = samples.pairs(MAX_SAMPLES, step_of)
-            # What is kept unread keeps its whole block: not for a few.
-            self._hear(len(samples), newest if len(samples) > _MANY else list(newest))
+            if samples.block is not self._block:
+                self._block, self._blocks = samples.block, self._blocks + 1
+            self._hear(len(samples), samples.pairs(MAX_SAMPLES, step_of))
             self.unknown_run = 0
+            if self._blocks > _MOST_BLOCKS:
+                self._decode()
         self.reference = samples.left
 
     def _count_unknown(self, prediction: str, step: int | None) -> None:

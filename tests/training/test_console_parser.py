@@ -349,10 +349,13 @@ def bulk(monkeypatch, least=1):
         monkeypatch.setattr(console, name, value)
 
 
+UNREAD = {"_heard", "_waiting", "_block", "_blocks"}
+
+
 def told(parser, lines):
     """All that a parser says, and what it would make of what comes next."""
     facts = parser.facts
-    said = {name: value for name, value in vars(facts).items() if name not in ("_heard", "_waiting")}
+    said = {name: value for name, value in vars(facts).items() if name not in UNREAD}
     return (
         lines,
         list(facts.samples),
