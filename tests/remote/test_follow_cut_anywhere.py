@@ -89,7 +89,7 @@ CUTS = st.lists(st.integers(300, 80_000), min_size=1, max_size=4)
 
 
 @settings(
-    max_examples=6,
+    max_examples=3,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,

@@ -9,6 +9,7 @@ import stat
 import pytest
 
 from clinasr_tui.errors import HostKeyError, InputError, RemoteError
+from clinasr_tui.remote import run_watch
 from clinasr_tui.remote.run_watch import Contact, RunWatch, SshSettings
 from clinasr_tui.remote.trust import remember
 from clinasr_tui.training.snapshot import Outcome
@@ -40,6 +41,12 @@ def run(tmp_path):
     folder.mkdir()
     append(folder / "console.log", nemo("first"))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """A second of the countdown is a tenth: it would only be slept through."""
+    monkeypatch.setattr(run_watch, "_TICK", 0.1)
 
 
 def settings(sshd):

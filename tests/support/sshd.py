@@ -151,7 +151,8 @@ class Sshd:
         """Kill what serves the connections, as a crash would; how many there were."""
         pids = self.sessions()
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         return len(pids)
 
     def commands(self) -> list[int]:
