@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from clinasr_tui.remote.run_watch import RunWatch
+from clinasr_tui.remote.run_watch import RunWatch, SshSettings
 from clinasr_tui.training.gpu import LIVE_COLUMNS
 from clinasr_tui.training.layout import GPU_LIVE
 from tests.support.following import Following
@@ -186,3 +186,25 @@ async def test_a_mirror_watched_as_a_folder_shows_its_own_figures(run, nvidia_sm
         await asyncio.sleep(0.3)
     assert watch.reader.gpu[0].samples[0].utilisation == 71.0
     assert pids_of(pids) == []
+
+
+@pytest.mark.sshd
+async def test_over_ssh_one_connection_carries_all_and_its_loss_ends_the_loop(
+    run, tmp_path, nvidia_smi, sshd
+):
+    pids = nvidia_smi()
+    sshd.configure(f"SetEnv PATH={os.environ['PATH']}")
+    ssh = SshSettings(config=sshd.config, known_hosts=sshd.known_hosts)
+    watch = RunWatch(str(run), host="lab", mirror=tmp_path / "mirror", ssh=ssh)
+    async with Following(watch) as told:
+        await told.until(lambda: watch.reader.gpu and watch.reader.gpu[0].count >= 5, "five samples")
+        assert len(sshd.sessions()) == 1
+        assert len(pids_of(pids)) == 1
+        sshd.kill_sessions()
+        assert await gone(pids_of(pids)[:1])
+        seen = watch.reader.gpu[0].count
+        await told.until(lambda: watch.reader.gpu[0].count >= seen + 5, "figures of the next contact")
+    assert len(pids_of(pids)) == 2
+    utilisations = [sample.utilisation for sample in watch.reader.gpu[0].samples]
+    second = utilisations.index(0, 1)
+    assert utilisations == [*range(second), *range(len(utilisations) - second)]
