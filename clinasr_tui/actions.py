@@ -141,6 +141,8 @@ _WATCH = (
         "watch",
     ),
     Action("sample(1)", "full_stop", "sample +", "The next sample prediction.", "Sample", "watch"),
+    Action("term(1)", "t", "term", "Samples of one term: how it was learned.", "Sample", "watch"),
+    Action("term(-1)", "T", "term before", "Samples of the term before.", "Sample", "watch", False),
     Action(
         "enlarge('chart')",
         "Z",
@@ -166,6 +168,8 @@ _WATCH = (
     ),
     Action("run(-1)", "left_square_bracket", "run −", "The run before.", "Run", "watch"),
     Action("run(1)", "right_square_bracket", "run +", "The next run.", "Run", "watch"),
+    Action("switcher", "R", "runs", "Every run of the workspace and how it is.", "Run", "watch"),
+    Action("app.notices", "b", "bell", "Call at the end: off, bell, desktop.", "Run", "watch", False),
     Action("retry", "r", "retry", "Try the host again now.", "Run", "watch"),
 )
 

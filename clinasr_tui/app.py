@@ -12,12 +12,15 @@ from textual.app import App
 
 from clinasr_tui.actions import SCREENS, bindings_for
 from clinasr_tui.errors import ClinasrError
+from clinasr_tui.flywheel.settings import NOTICES
 from clinasr_tui.flywheel.workspace import open_workspace
 from clinasr_tui.messages import Problem
+from clinasr_tui.notices import in_tmux, notice
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.session import Session
 from clinasr_tui.style_files import style_path
 from clinasr_tui.terminal_diff import frugal
+from clinasr_tui.text import visible
 from clinasr_tui.theme import DARK, THEMES, other
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
         FactsChanged,
         HostKeyUnknown,
         RunEnded,
+        RunNotice,
         RunUpdated,
         WorkChanged,
         WorkspaceChanged,
@@ -85,6 +89,8 @@ class ClinasrApp(App[int]):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__()
         self.animation_level = "none"
+        self.notices = workspace.settings.notify
+        """How the operator is called: one of the settings' `NOTICES`."""
         self.session = Session(workspace, self.post_message, self._start_worker)
         for theme in THEMES:
             self.register_theme(theme)
@@ -154,6 +160,14 @@ class ClinasrApp(App[int]):
         self._hand_on(message)
         self._rescan()
 
+    def on_run_notice(self, message: RunNotice) -> None:
+        """Call the operator as they chose to be called; on another screen also by a line here."""
+        if self.current_mode != "watch":
+            self.notify(visible(message.text), title=visible(message.run), markup=False)
+        sequences = notice(self.notices, f"{self.TITLE} {message.run}", message.text, tmux=in_tmux())
+        if sequences and self._driver is not None:
+            self._driver.write(sequences)
+
     def on_problem(self, message: Problem) -> None:
         """Show the line on the screen that is shown."""
         for screen in self.screen_stack:
@@ -194,6 +208,11 @@ class ClinasrApp(App[int]):
     def action_toggle_theme(self) -> None:
         """Change between dark and light."""
         self.theme = other(self.theme)
+
+    def action_notices(self) -> None:
+        """Be called at the end of a run and in trouble by nothing, by the bell, or on the desktop."""
+        self.notices = NOTICES[(NOTICES.index(self.notices) + 1) % len(NOTICES)]
+        self.notify(f"When a run ends or gets into trouble: {self.notices}", timeout=4)
 
     def action_help(self) -> None:
         """Show the keys of this screen."""

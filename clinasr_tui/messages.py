@@ -56,6 +56,14 @@ class RunEnded(Message, bubble=False):
 
 
 @dataclass
+class RunNotice(Message, bubble=False):
+    """A watched run got into trouble or ended: call the operator, wherever they look."""
+
+    run: str
+    text: str
+
+
+@dataclass
 class HostKeyUnknown(Message, bubble=False):
     """A host showed a key that is not confirmed; `error.changed` tells a changed key."""
 

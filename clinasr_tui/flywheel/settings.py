@@ -29,7 +29,10 @@ _KNOWN_KEYS = {
     "decision": _names(DecisionLimits),
     "split": _names(SplitRule),
     "ssh": {"config", "known_hosts"},
+    "notify": {"when_done"},
 }
+NOTICES = ("off", "bell", "desktop")
+"""What the end of a watched run, or trouble in it, may do to the operator's terminal."""
 # Numbers that are no share from 0 to 1, with the least and the greatest value that means something.
 _RANGES = {"high_wer": (0.0, 10.0), "seed": (-(2**63), 2**63 - 1)}
 _MOST = 10**9
@@ -56,6 +59,8 @@ class Settings:
     gate: Thresholds = field(default_factory=Thresholds)
     decision: DecisionLimits = field(default_factory=DecisionLimits)
     split: SplitRule = field(default_factory=SplitRule)
+    notify: str = "bell"
+    """One of `NOTICES`: nothing, the terminal's bell, or a desktop notification and the bell."""
     warnings: tuple[str, ...] = ()
     """Keys that mean nothing here, one line each."""
 
@@ -95,6 +100,7 @@ def _settings(table: dict[str, object], path: Path) -> Settings:
         gate=_numbers(gate, "gate", Thresholds, path),
         decision=_numbers(_section(table, "decision", path), "decision", DecisionLimits, path),
         split=_numbers(_section(table, "split", path), "split", SplitRule, path),
+        notify=_notice(_section(table, "notify", path), path),
         warnings=tuple(
             f"{path}: {visible(key)} means nothing here and is ignored" for key in _unknown_keys(table)
         ),
@@ -141,6 +147,16 @@ def _priority(gate: dict[str, object], path: Path) -> tuple[str, ...]:
             remedy=f"Known are {', '.join(ENTITY_CATEGORIES)}",
         )
     return tuple(dict.fromkeys(value))
+
+
+def _notice(section: dict[str, object], path: Path) -> str:
+    value = section.get("when_done", Settings().notify)
+    if value in NOTICES:
+        return str(value)
+    given = visible(str(value))[:40]
+    raise InputError(
+        f"[notify] when_done is {given}, not one of {', '.join(NOTICES)}", where=str(path), remedy=_REMEDY
+    )
 
 
 def _numbers(section: Mapping[str, object], title: str, kind: type[Numbers], path: Path) -> Numbers:

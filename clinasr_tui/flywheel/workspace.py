@@ -24,6 +24,7 @@ _EVAL_INFO_FILE = "eval_info.json"
 _CYCLE_NAME = re.compile(r"cycle([0-9]{1,6})")
 # What a run leaves in its folder or one below it: enough to list a run nobody wrote a record for.
 _RUN_TRACES = ("console.log", "stdout.log", "*events.out.tfevents.*", "nemo_log_globalrank-*")
+_EVENTS_NAME = re.compile(r"\.tfevents\.([0-9]{1,12})\.")
 _LARGEST_RECORD = 4 << 20
 
 
@@ -245,8 +246,7 @@ def _read_cycle(folder: Path, number: int) -> Cycle:
 def _read_runs(cycle: Path, number: int, warnings: list[str]) -> Iterator[RunRef]:
     models = cycle / "models"
     folders = [entry for entry in models.iterdir() if entry.is_dir()] if models.is_dir() else []
-    dated = [(_modified(_file(folder, RUN_INFO_FILE) or folder), folder.name, folder) for folder in folders]
-    for _, name, folder in sorted(dated):
+    for _, name, folder in sorted((_began(folder), folder.name, folder) for folder in folders):
         record = folder / RUN_INFO_FILE
         info = _record(record, warnings) if record.exists() else {}
         if info is None or not (info or _has_traces(folder)):
@@ -260,10 +260,30 @@ def _read_runs(cycle: Path, number: int, warnings: list[str]) -> Iterator[RunRef
             yield RunRef(run or name, number, folder, run_dir or ".", host or None, info)
 
 
+def _began(folder: Path) -> int:
+    """When a run began, in nanoseconds: its record's time, else what its own files tell.
+
+    An event file carries the time in its name, whatever copied it here; a folder's time changes with
+    every file that comes into it.
+    """
+    record = _file(folder, RUN_INFO_FILE)
+    if record is not None:
+        return _modified(record)
+    traces = list(_traces(folder))
+    named = (_EVENTS_NAME.search(path.name) for path in traces)
+    begun = min((int(name[1]) * 10**9 for name in named if name), default=None)
+    return min(map(_modified, traces), default=_modified(folder)) if begun is None else begun
+
+
 def _has_traces(folder: Path) -> bool:
-    """True if a run wrote here; a mirror is a copy of a run that is elsewhere."""
+    """True if a run wrote here."""
+    return next(_traces(folder), None) is not None
+
+
+def _traces(folder: Path) -> Iterator[Path]:
+    """What a run wrote here; a mirror is a copy of a run that is elsewhere."""
     found = (path for deep in ("", "*/") for trace in _RUN_TRACES for path in folder.glob(deep + trace))
-    return any(path.parent.name != MIRROR_FOLDER for path in found)
+    return (path for path in found if path.parent.name != MIRROR_FOLDER)
 
 
 def _record(path: Path, warnings: list[str]) -> dict[str, object] | None:

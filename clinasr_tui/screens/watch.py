@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,13 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from clinasr_tui.errors import ClinasrError
+from clinasr_tui.screens.chart_keys import ChartKeys
 from clinasr_tui.screens.log_keys import LogKeys
+from clinasr_tui.screens.run_switcher import RunState, RunSwitcher
+from clinasr_tui.training.sample_history import manifest_terms
+from clinasr_tui.training.snapshot import Outcome
+from clinasr_tui.watched_run import Glance, glance, spent
+from clinasr_tui.widgets.gpu_view import GpuView
 from clinasr_tui.widgets.log_view import LogView
 from clinasr_tui.widgets.loss_chart import LossChart
 from clinasr_tui.widgets.pace import Pace
@@ -18,6 +25,7 @@ from clinasr_tui.widgets.run_status import ContactLine, HealthLines, StatusLine,
 from clinasr_tui.widgets.sample_view import SampleView
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from textual.app import ComposeResult
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.workspace import RunRef
     from clinasr_tui.messages import RunEnded, RunUpdated
     from clinasr_tui.training.log_store import LogStore
+    from clinasr_tui.training.snapshot import RunSnapshot, Series
     from clinasr_tui.watched_run import WatchedRun
 
 _NO_RUN = (
@@ -38,7 +47,7 @@ _LINES_SECONDS = 0.25
 _FIGURES_SECONDS = 0.9
 
 
-class WatchScreen(LogKeys):
+class WatchScreen(ChartKeys, LogKeys):
     """One run of the workspace, the newest first; `[` and `]` change between runs."""
 
     SCREEN_ID = "watch"
@@ -48,6 +57,8 @@ class WatchScreen(LogKeys):
     def __init__(self) -> None:
         super().__init__()
         self._ref: RunRef | None = None
+        self._terms_of: Path | None = None
+        self._glances: dict[Path, Glance | None] = {}
         self._lines = Pace(self, _LINES_SECONDS, self._draw_lines)
         self._figures = Pace(self, _FIGURES_SECONDS, self._draw_figures)
 
@@ -60,6 +71,7 @@ class WatchScreen(LogKeys):
             with Horizontal(id="top"):
                 yield LossChart(id="loss")
                 yield SampleView(id="sample")
+            yield GpuView(id="gpu")
             yield HealthLines(id="health")
             yield LogView(id="log")
             yield Prompt("look for a text in the log", id="search")
@@ -86,6 +98,7 @@ class WatchScreen(LogKeys):
             return
         self.retitle(self._title(self._ref))
         self._show(run)
+        self._look_up_terms(self._ref.cycle)
 
     def _title(self, ref: RunRef) -> str:
         runs = self.session.workspace.runs
@@ -106,11 +119,14 @@ class WatchScreen(LogKeys):
     def _show_figures(self, run: WatchedRun) -> None:
         """What reads as well, and costs a slow line less, when it changes once a second."""
         reader = run.watch.reader
-        snapshot = reader.snapshot(None if run.ended else time.time())
-        self.query_one("#status", StatusLine).show(status_line(snapshot, run.ref.name))
+        now = time.time()
+        snapshot = reader.snapshot(None if run.ended else now)
+        cost = spent(run.ref.info, reader.train_loss.newest_wall if snapshot.ended else now)
+        self.query_one("#status", StatusLine).show(status_line(snapshot, run.ref.name, cost))
         self.query_one(HealthLines).show(snapshot)
-        self.query_one(LossChart).follow(reader.train_loss, reader.val_wer)
+        self.query_one(LossChart).follow(reader.train_loss, reader.val_wer, _last_step(snapshot))
         self.query_one(SampleView).show(reader.samples)
+        self.query_one(GpuView).show(reader.gpu)
 
     def _show_contact(self, run: WatchedRun) -> None:
         from clinasr_tui.remote.run_watch import Contact
@@ -119,6 +135,7 @@ class WatchScreen(LogKeys):
             run.ref.host or "this machine",
             connecting=run.contact is Contact.CONNECTING and not run.caught_up,
             lost=run.contact is Contact.LOST,
+            paused=run.contact is Contact.PAUSED,
             retry_in=run.retry_in,
             error="" if run.error is None else str(run.error),
         )
@@ -170,9 +187,7 @@ class WatchScreen(LogKeys):
             return
         place = folders.index(self._ref.folder) + step
         if 0 <= place < len(runs):
-            self._ref = runs[place]
-            self.query_one(SampleView).newest()
-            self.refresh_view()
+            self._switch(runs[place])
 
     def action_retry(self) -> None:
         """Try the host again now, after an error that ended following."""
@@ -190,19 +205,73 @@ class WatchScreen(LogKeys):
         """Every alert, or only the worst."""
         self.query_one(HealthLines).toggle()
 
-    # --- keys: chart and samples ---------------------------------------------------------------
+    # --- keys: other runs ----------------------------------------------------------------------
 
-    def action_log_scale(self) -> None:
-        """Logarithmic or linear."""
-        self.query_one(LossChart).toggle_log()
+    async def other_curves(self) -> Sequence[tuple[str, Series]]:
+        """Loss curves of the workspace's other runs, newest first: followed ones live, others as on disk."""
+        others = [ref for ref in reversed(self.session.workspace.runs) if ref != self._ref]
+        await self._read_runs(others)
+        found = []
+        for ref in others:
+            run, seen = self.session.watched(ref), self._glances.get(ref.folder)
+            loss = run.watch.reader.train_loss if run is not None else seen.loss if seen is not None else None
+            if loss is not None and len(loss):
+                found.append((ref.name, loss))
+        return found
 
-    def action_smooth(self, direction: int) -> None:
-        """More or less smoothing."""
-        self.query_one(LossChart).smooth(direction)
+    async def _read_runs(self, refs: Sequence[RunRef]) -> None:
+        for ref in refs:
+            if self.session.watched(ref) is None:
+                self._glances[ref.folder] = await asyncio.to_thread(glance, ref)
 
-    def action_cursor(self, direction: int) -> None:
-        """Move the read-out."""
-        self.query_one(LossChart).move_cursor(direction)
+    def action_switcher(self) -> None:
+        """Every run and how it is."""
+        runs = self.session.workspace.runs
+        if not runs:
+            return
+        self.run_worker(self._read_runs(runs), name="read runs", group="read runs", exclusive=True)
+        self.app.push_screen(RunSwitcher(self._states, self._ref), self._switch)
+
+    def _states(self) -> list[RunState]:
+        return [self._state(ref) for ref in self.session.workspace.runs]
+
+    def _state(self, ref: RunRef) -> RunState:
+        run = self.session.watched(ref)
+        if run is None:
+            seen = self._glances.get(ref.folder)
+            reading = ref.folder not in self._glances
+            return RunState(ref, None if seen is None else seen.snapshot, "not followed", reading)
+        snapshot = run.watch.reader.snapshot(None if run.ended else time.time())
+        return RunState(ref, snapshot, _contact(run))
+
+    def _switch(self, ref: RunRef | None) -> None:
+        if ref is not None and ref != self._ref:
+            self._ref = ref
+            self._leave_run()
+            self.refresh_view()
+
+    def _leave_run(self) -> None:
+        """What belongs to the run that was in view is not carried over to another."""
+        self.query_one(SampleView).newest()
+        self.query_one(LossChart).overlay(())
+
+    # --- keys: samples -------------------------------------------------------------------------
+
+    def _look_up_terms(self, number: int) -> None:
+        """Read the terms of the run's manifest once."""
+        cycle = self.session.workspace.cycle(number)
+        manifest = cycle.manifest if cycle is not None else None
+        if manifest != self._terms_of:
+            self._terms_of = manifest
+            self.run_worker(self._use_terms(manifest), name="read terms", group="terms", exclusive=True)
+
+    async def _use_terms(self, manifest: Path | None) -> None:
+        await self.session.painted.wait()
+        self.query_one(SampleView).use_terms(await asyncio.to_thread(manifest_terms, manifest))
+
+    def action_term(self, direction: int) -> None:
+        """Step through the samples of one term, then of the next."""
+        self.query_one(SampleView).next_term(direction)
 
     def action_sample(self, direction: int) -> None:
         """Step through the sample predictions."""
@@ -219,3 +288,21 @@ class WatchScreen(LogKeys):
             return
         self.query_one(LossChart).clear_cursor()
         self.query_one(SampleView).newest()
+
+
+def _last_step(snapshot: RunSnapshot) -> int | None:
+    """The step a running run will end at, if it says so."""
+    if snapshot.outcome is not Outcome.RUNNING or not snapshot.max_steps:
+        return None
+    return snapshot.max_steps - 1
+
+
+def _contact(run: WatchedRun) -> str:
+    """How a run is being followed, in a word or two."""
+    if run.error is not None:
+        return "✖ not followed: open it to see why"
+    if run.ended:
+        return "read to its end"
+    if run.contact in {"lost", "paused"}:
+        return "contact lost" if run.contact == "lost" else "paused: the disk is full"
+    return "followed" if run.caught_up else "connecting"

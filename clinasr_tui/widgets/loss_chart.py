@@ -59,8 +59,8 @@ class LossChart(Widget):
         & .loss-chart--bad { color: $error; text-style: bold; }
         & .loss-chart--cursor { color: $accent; }
         & .loss-chart--a { color: $secondary; }
-        & .loss-chart--b { color: $warning; }
-        & .loss-chart--c { color: $bad; }
+        & .loss-chart--b { color: $bad; }
+        & .loss-chart--c { color: $warning; }
         & .loss-chart--d { color: $foreground; }
     }
     """
@@ -270,7 +270,7 @@ class LossChart(Widget):
         self._key = ()
         scale = "log" if self.log_scale else "linear"
         smoothed = f" ── smoothed {short_number(self.weight)}" if self.weight else ""
-        near = " ── zoomed (0: all)" if self.window.span is not None else ""
+        near = " ── zoomed" if self.window.span is not None else ""
         self.border_title = Content(f"train loss ({scale}){smoothed}{near}")
         self.border_subtitle = Content(self.read_out())
         self.refresh()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widget import Widget
 
+from clinasr_tui.flywheel.cost import money
 from clinasr_tui.text import visible
 from clinasr_tui.training.snapshot import Level, Outcome, Phase
 from clinasr_tui.widgets.figures import score_text
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from clinasr_tui.training.snapshot import Alert, RunSnapshot
 
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
-_BAR_WIDTH = 16
+_BAR_WIDTH, _SHORT_BAR = 16, 6
 _PHASES = {
     Phase.WAITING: "waiting for the run to write something",
     Phase.PULLING: "pulling the container",
@@ -29,6 +30,8 @@ _PHASES = {
     Phase.FINISHED: "finished",
     Phase.FAILED: "failed",
 }
+_STATES = {phase: text.partition(":")[0] for phase, text in _PHASES.items()}
+_STATES[Phase.WAITING] = "waiting"
 _OUTCOMES = {
     Outcome.FINISHED: ("✔ finished", "bold $good"),
     Outcome.FAILED: ("✖ failed", "bold $bad"),
@@ -54,19 +57,23 @@ def progress_bar(fraction: float, width: int = _BAR_WIDTH) -> str:
     return f"▕{('█' * full + _EIGHTHS[part]).ljust(width)}▏"
 
 
-def status_line(snapshot: RunSnapshot, name: str) -> Content:
-    """`sft3 · epoch 2/3 ▕███▌ ▏ step 112/150 · 4.2 it/s · ETA 0:09`."""
+def status_line(snapshot: RunSnapshot, name: str, cost: float | None = None) -> Content:
+    """`sft3 · epoch 2/3 ▕███▌ ▏ step 112/150 · 4.2 it/s · ETA 0:09 · $0.03 so far`; `cost` in dollars."""
     parts = [Content.styled(visible(name), "bold")]
     ended = _OUTCOMES.get(snapshot.outcome)
     if ended:
         parts.append(Content.styled(*ended))
     elif snapshot.phase is not Phase.TRAINING or snapshot.epoch is None:
         parts.append(Content(_PHASES[snapshot.phase]))
-    if snapshot.epoch is not None:
+    if ended and cost is not None:
+        parts.append(Content(money(cost)))
+    # With a cost there is no room for the epoch of a finished run; the steps tell the same.
+    if snapshot.epoch is not None and not (cost is not None and snapshot.outcome is Outcome.FINISHED):
         epochs = f"/{snapshot.max_epochs}" if snapshot.max_epochs else ""
         parts.append(Content(f"epoch {snapshot.epoch + 1}{epochs}"))
     if snapshot.step is not None:
-        parts.append(_steps(snapshot.step + 1, snapshot.max_steps, bar=not ended))
+        width = 0 if ended else _BAR_WIDTH if cost is None else _SHORT_BAR
+        parts.append(_steps(snapshot.step + 1, snapshot.max_steps, width))
     if ended:
         parts += _ending(snapshot)
     else:
@@ -74,13 +81,36 @@ def status_line(snapshot: RunSnapshot, name: str) -> Content:
             parts.append(Content(_rate(snapshot.seconds_per_step)))
         if snapshot.eta_seconds is not None:
             parts.append(Content(f"ETA {clock(snapshot.eta_seconds)}"))
+        if cost is not None:
+            parts.append(Content(f"{money(cost)} so far"))
     return Content.styled(" · ", "$quiet").join(parts)
 
 
-def _steps(done: int, of: int | None, *, bar: bool) -> Content:
-    if not of or not bar:
+def state_text(snapshot: RunSnapshot, *, brief: bool = False) -> Content:
+    """A run in few words: `epoch 2/3 · ETA 0:09`, `✔ finished · val WER .037`, `✖ diverged · ✖ nan_loss`.
+
+    `brief` leaves out the validation WER where there is an alert.
+    """
+    loud = bool(snapshot.health) and snapshot.health[0].severity is not Level.INFO
+    ended = _OUTCOMES.get(snapshot.outcome)
+    parts = [Content.styled(*ended) if ended else Content(_STATES[snapshot.phase])]
+    if snapshot.epoch is not None and not ended:
+        epochs = f"/{snapshot.max_epochs}" if snapshot.max_epochs else ""
+        parts = [Content(f"epoch {snapshot.epoch + 1}{epochs}")]
+    if snapshot.eta_seconds is not None and not ended:
+        parts.append(Content(f"ETA {clock(snapshot.eta_seconds)}"))
+    if snapshot.val_wer and not (brief and loud):
+        parts.append(Content(f"val WER {score_text(snapshot.val_wer[-1][1])}"))
+    if loud:
+        worst = snapshot.health[0]
+        parts.append(Content.styled(f"{_SIGNS[worst.severity]} {worst.id}", _STYLES[worst.severity]))
+    return Content.styled(" · ", "$quiet").join(parts)
+
+
+def _steps(done: int, of: int | None, width: int) -> Content:
+    if not of or not width:
         return Content(f"step {done}/{of}" if of else f"step {done}")
-    return Content.assemble((progress_bar(done / of), "$primary"), f" step {done}/{of}")
+    return Content.assemble((progress_bar(done / of, width), "$primary"), f" step {done}/{of}")
 
 
 def _rate(seconds: float) -> str:
@@ -120,10 +150,13 @@ def alert_lines(alert: Alert) -> Content:
     ).rstrip()
 
 
-def contact_line(name: str, *, connecting: bool, lost: bool, retry_in: float | None, error: str) -> Content:
+def contact_line(
+    name: str, *, connecting: bool, lost: bool, retry_in: float | None, error: str, paused: bool = False
+) -> Content:
     """State of the connection to host `name` where it is not simply good; empty if it is.
 
-    `error` is the line of what ended following: it needs the operator (key r tries again).
+    `paused`: this machine's disk is full, following waits for room. `error` is the line of what ended
+    following: it needs the operator (key r tries again).
     """
     if error:
         return Content.assemble(("✖ ", "bold $bad"), (visible(error), "$bad"), ("  r: try again", "bold"))
@@ -132,6 +165,10 @@ def contact_line(name: str, *, connecting: bool, lost: bool, retry_in: float | N
         return Content.assemble(
             ("▲ contact lost", "bold $warning"),
             (f" ({visible(name)}); the run itself goes on{again}", "$warning"),
+        )
+    if paused:
+        return Content.styled(
+            "▲ following waits: this machine's disk is full; the run itself goes on", "$warning"
         )
     if connecting:
         return Content.styled(f"connecting to {visible(name)} …", "$quiet")

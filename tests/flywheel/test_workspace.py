@@ -96,12 +96,22 @@ def test_a_leaderboard_of_its_own_number_comes_first(tmp_path: Path) -> None:
     assert open_cycle(tmp_path / "cycle2").leaderboard == tmp_path / "cycle2" / "leaderboard_cycle1.md"
 
 
+def test_runs_without_a_record_are_in_the_order_they_began_whatever_copied_them(tmp_path: Path) -> None:
+    models = tmp_path / "cycle1" / "models"
+    put(models / "late" / "run" / "events.out.tfevents.1795366986.vm.1.0", at=5)
+    put(models / "early" / "events.out.tfevents.1795360000.vm.1.0", at=9_000_000_000)
+    put(models / "early" / "run_0" / "events.out.tfevents.1795350000.vm.1.0", at=9_000_000_000)
+    put(models / "by-hand" / "console.log", at=1_795_363_000)
+    os.utime(models / "late", (1, 1))
+    assert [run.name for run in open_workspace(tmp_path).runs] == ["early", "by-hand", "late"]
+
+
 def test_runs_oldest_first_with_and_without_a_record(tmp_path: Path) -> None:
     models = tmp_path / "cycle1" / "models"
     remote = {"run": "sft", "host": "gpu-box", "run_dir": "/runs/sft", "learning_rate": 3e-4}
     put(models / "z" / "training_run_info.json", remote, at=1000)
     put(models / "a" / "training_run_info.json", {"host": None}, at=2000)
-    put(models / "logs" / "run" / "events.out.tfevents.1.vm.2.0")
+    put(models / "logs" / "run" / "events.out.tfevents.3000.vm.2.0", at=1)
     put(models / "mirrored" / "mirror" / "console.log")
     put(models / "only-a-model" / "adapted_model.nemo")
     first, second, third = open_workspace(tmp_path).runs
@@ -260,3 +270,15 @@ def test_an_unusable_number_names_file_and_key(tmp_path: Path, content: str, say
     assert str(caught.value).startswith(f"{path}: ")
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_setting_of_notices(tmp_path: Path) -> None:
+    toml = tmp_path / "clinasr.toml"
+    assert read_settings(tmp_path).notify == "bell"
+    for value in ("off", "bell", "desktop"):
+        toml.write_text(f'[notify]\nwhen_done = "{value}"\n')
+        assert read_settings(tmp_path).notify == value
+    for value in ('"loud"', "true", '["bell"]'):
+        toml.write_text(f"[notify]\nwhen_done = {value}\n")
+        with pytest.raises(InputError, match=r"\[notify\] when_done is .*, not one of off, bell, desktop"):
+            read_settings(tmp_path)

@@ -347,7 +347,7 @@ async def test_zoom_and_pan_by_keys_and_mouse(
         widget.follow(series(falling(1000)), Series())
         await pilot.pause()
         widget.zoom(1)
-        assert "zoomed (0: all)" in str(widget.border_title)
+        assert " ── zoomed" in str(widget.border_title)
         assert widget.window.bounds((0, 999)) == pytest.approx((299.7, 999))
         widget.pan(-1)
         low, high = widget.window.bounds((0, 999))

@@ -132,3 +132,19 @@ def test_contact_says_what_happens_to_the_run_and_when_it_tries_again() -> None:
         == "connecting to gpu …"
     )
     assert not contact_line("gpu", connecting=False, lost=False, retry_in=None, error="")
+
+
+def test_the_cost_is_told_while_a_run_goes_on_and_fits_in_eighty_cells() -> None:
+    going = RunSnapshot(
+        "sft3", Phase.TRAINING, Outcome.RUNNING, epoch=1, max_epochs=3, step=111, max_steps=150,
+        seconds_per_step=0.24, eta_seconds=9.0,
+    )  # fmt: skip
+    line = status_line(going, "sft3", 0.034)
+    assert line.plain.endswith("step 112/150 · 4.2 it/s · ETA 0:09 · $0.03 so far")
+    assert line.cell_length <= 78
+    assert "$" not in status_line(going, "sft3").plain
+
+
+def test_a_full_disk_says_that_following_waits() -> None:
+    line = contact_line("gpu", connecting=False, lost=False, retry_in=None, error="", paused=True)
+    assert line.plain == "▲ following waits: this machine's disk is full; the run itself goes on"
