@@ -21,6 +21,7 @@ from clinasr_tui.flywheel.drilldown import (
     rows_of_pairs,
     rows_of_set,
 )
+from clinasr_tui.flywheel.progress import report
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.columns import Column, ColumnHead, cells
@@ -29,14 +30,18 @@ from clinasr_tui.widgets.ker_bars import dumbbell_line, ker_line, label_width
 from clinasr_tui.widgets.line_list import LineList
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from textual.app import ComposeResult
 
     from clinasr_tui.flywheel.comparison import RowPair
+    from clinasr_tui.flywheel.progress import Progress
     from clinasr_tui.flywheel.scoring import ScoredSet
 
 _WIDE = 100
+_ROWS_PER_REPORT = 256
+_LISTENING = "what was heard instead"
+_STOPPED = Content.styled("not counted: it was stopped", "$quiet")
 CHANGES = {
     (1, 0): ("✔", "fixed", "$good"),
     (0, 1): ("✖", "broken", "bold $bad"),
@@ -132,8 +137,11 @@ class TermsScreen(CockpitScreen):
             self.load(partial(self._heard, line))
 
     async def _heard(self, line: TermLine) -> None:
-        text = await asyncio.to_thread(heard_text, self._drill, line.rows)
-        self.query_one("#heard", Static).update(text)
+        heard = self.query_one("#heard", Static)
+        try:
+            heard.update(await self.in_thread(_LISTENING, partial(heard_text, self._drill, line.rows)))
+        except InterruptedError:
+            heard.update(_STOPPED)
 
     def action_select(self) -> None:
         """Open the term's rows."""
@@ -143,8 +151,11 @@ class TermsScreen(CockpitScreen):
             self.app.push_screen(RowsScreen(self._drill, terms, terms.index(line), path=self._path))
 
     def action_back(self) -> None:
-        """Back to the level above."""
-        self.app.pop_screen()
+        """Stop long work, else back to the level above."""
+        if self.awaited():
+            self.action_stop()
+        else:
+            self.app.pop_screen()
 
 
 class RowsScreen(CockpitScreen):
@@ -205,7 +216,10 @@ class RowsScreen(CockpitScreen):
     async def _fill(self) -> None:
         drill, line = self._drill, self._term
         # Counting first loads the aligner outside of the drawing.
-        heard = await asyncio.to_thread(heard_text, drill, line.rows)
+        try:
+            heard = await self.in_thread(_LISTENING, partial(heard_text, drill, line.rows))
+        except InterruptedError:
+            heard = _STOPPED
         figures = Content("   ").join(
             Content.assemble((f"{name} ", "$quiet"), "KER ", (score_text(ker), "bold"))
             for name, ker in zip(drill.labels, line.ker, strict=True)
@@ -234,9 +248,9 @@ class RowsScreen(CockpitScreen):
 
     def _line(self, place: int, row: RowRef) -> Line:
         drill = self._drill
-        details = drill.sides[0].hypotheses.row(row.indices[0])
 
         def draw(width: int) -> Content:
+            details = drill.sides[0].hypotheses.row(row.indices[0])
             misses = [side.scores.ker[i] for side, i in zip(drill.sides, row.indices, strict=True)]
             texts: list[Content | str] = [_change(misses)]
             if row.held_out is not None:
@@ -266,8 +280,11 @@ class RowsScreen(CockpitScreen):
             self.query_one("#row", Static).update(_row_text(self._drill, self._term.rows[int(key)], width))
 
     def action_back(self) -> None:
-        """Back to the terms."""
-        self.app.pop_screen()
+        """Stop long work, else back to the terms."""
+        if self.awaited():
+            self.action_stop()
+        else:
+            self.app.pop_screen()
 
 
 def _term_line(key: str, line: TermLine, names: int) -> Line:
@@ -278,11 +295,22 @@ def _term_line(key: str, line: TermLine, names: int) -> Line:
     return dumbbell_line(key, line.term, first, last, len(line.rows), names=names, relative=relative)
 
 
-def heard_text(drill: Drill, rows: Sequence[RowRef]) -> Content:
-    """One line a side: what was written instead of the term, with counts. Blocks: call in a thread."""
+def _reported(rows: Sequence[RowRef], place: int, sides: int, progress: Progress) -> Iterator[int]:
+    """The rows' indices on one of the sides; says now and then how far it is."""
+    for number, row in enumerate(rows):
+        if number % _ROWS_PER_REPORT == 0:
+            report(progress, (place + number / len(rows)) / sides, _LISTENING)
+        yield row.indices[place]
+
+
+def heard_text(drill: Drill, rows: Sequence[RowRef], progress: Progress) -> Content:
+    """One line a side: what was written instead of the term, with counts. Blocks: call in a thread.
+
+    Raises InterruptedError if `progress` says so.
+    """
     lines = []
     for place, (name, side) in enumerate(zip(drill.labels, drill.sides, strict=True)):
-        counts = heard_counts(side, (row.indices[place] for row in rows))
+        counts = heard_counts(side, _reported(rows, place, len(drill.sides), progress))
         told = [
             Content.assemble(
                 (visible(text), "bold") if text else ("(left out)", "italic"), (f" ×{count}", "$quiet")

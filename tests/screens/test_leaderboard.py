@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 
+from clinasr_tui.flywheel.progress import report
+from clinasr_tui.screens import drill
 from clinasr_tui.screens.drill import RowsScreen, TermsScreen
 from clinasr_tui.screens.leaderboard import LeaderboardScreen
 from clinasr_tui.widgets.line_list import LineList
@@ -77,6 +80,25 @@ async def test_two_keys_lead_from_a_category_to_rows_and_back(cockpit):
         await press(pilot, "right_square_bracket")
         assert "piperacillin" in text_of(cockpit.screen, "TitleLine")
         await press(pilot, "escape", "escape")
+        assert isinstance(cockpit.screen, LeaderboardScreen)
+
+
+async def test_escape_stops_the_counting_of_a_large_term_before_it_goes_back(cockpit, monkeypatch):
+    def endless(drill, rows, progress):
+        while True:
+            time.sleep(0.005)
+            report(progress, 0.5, "counting")
+
+    async with cockpit.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        monkeypatch.setattr(drill, "heard_text", endless)
+        await pilot.press("6", "enter")
+        while not (isinstance(cockpit.screen, TermsScreen) and cockpit.screen.awaited()):
+            await pilot.pause(0.01)
+        await press(pilot, "escape")
+        assert isinstance(cockpit.screen, TermsScreen)
+        assert "it was stopped" in text_of(cockpit.screen, "#heard")
+        await press(pilot, "escape")
         assert isinstance(cockpit.screen, LeaderboardScreen)
 
 
