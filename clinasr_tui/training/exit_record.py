@@ -15,6 +15,8 @@ class ExitRecord:
 
     code: int
     oom: bool = False
+    asked: str | None = None
+    """Signal the run was sent from outside and took as its end, whatever its exit code then was."""
 
     @property
     def signal_name(self) -> str | None:
@@ -49,10 +51,12 @@ def _from_json(text: str) -> ExitRecord | None:
         return None
     code, named = document.get("exit_code"), document.get("signal")
     oom = document.get("oom") is True
+    told = document.get("asked")
+    asked = told if isinstance(told, str) and told in signal.Signals.__members__ else None
     if isinstance(code, int) and not isinstance(code, bool):
-        return ExitRecord(code, oom)
+        return ExitRecord(code, oom, asked)
     number = _signal_number(named)
-    return ExitRecord(-number, oom) if number else None
+    return ExitRecord(-number, oom, asked) if number else None
 
 
 def _signal_number(named: object) -> int | None:

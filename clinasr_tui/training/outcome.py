@@ -42,9 +42,9 @@ def _with_exit(told: Told, success: Outcome, step: int | None) -> Outcome:
     assert told.exit is not None
     if told.exit.code == 0 and not told.exit.oom:
         at_end = step is not None and told.max_steps is not None and step + 1 >= told.max_steps
-        if told.finished or (at_end and not told.hears_end):
+        if told.finished or (at_end and not told.hears_end and told.exit.asked is None):
             return success
-        return Outcome.INTERRUPTED if told.hears_end else Outcome.UNKNOWN
+        return Outcome.INTERRUPTED if told.hears_end or told.exit.asked else Outcome.UNKNOWN
     if told.exit.signal_name in _STOPS or _was_stopped(told):
         return Outcome.INTERRUPTED
     return Outcome.FAILED

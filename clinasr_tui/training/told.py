@@ -98,6 +98,8 @@ def join(
             if cause not in told.evidence and facts.survived(cause):
                 told.survived.add(cause)
             told.evidence.setdefault(cause, line)
+    if exit_record is not None:
+        told.stop_signal = told.stop_signal or exit_record.asked
     if exit_record is not None and exit_record.oom:
         told.evidence.setdefault("oom", "the container was killed for exceeding its memory")
     return told

@@ -322,6 +322,8 @@ def test_failure_of_an_earlier_start_in_stderr_is_not_this_ones():
         ("exit.json", b'{"exit_code": 1, "oom": false}', ExitRecord(1)),
         ("exit.json", b'{"exit_code": null, "signal": "SIGTERM"}', ExitRecord(-15)),
         ("exit.json", b'{"exit_code": null, "signal": 9, "oom": true}', ExitRecord(-9, True)),
+        ("exit.json", b'{"exit_code": 0, "asked": "SIGTERM"}', ExitRecord(0, asked="SIGTERM")),
+        ("exit.json", b'{"exit_code": 0, "asked": "rm -rf"}', ExitRecord(0)),
         ("exit.json", b'{"exit_code": 1', None),
         ("exit.json", b'{"exit_code": true}', None),
         ("exit.json", b"[" * 60_000, None),
@@ -332,3 +334,26 @@ def test_exit_records(name, data, record):
     assert parse_exit(name, data) == record
     if record is not None and record.code:
         assert (record.signal_name is not None) == (record.code != 1)
+
+
+def of_launcher(stdout, record):
+    """A run of our launcher whose standard error stayed empty."""
+    reader = RunReader("launched")
+    reader.feed("stdout.log", stdout.encode())
+    reader.feed("exit.json", record)
+    reader.close()
+    return reader.snapshot()
+
+
+@pytest.mark.parametrize(("batch", "epoch"), [(10, 0), (20, 2)])
+def test_a_run_told_to_end_was_interrupted_though_its_exit_code_is_zero(batch, epoch):
+    said = start() + bar(epoch, batch)
+    ended = of_launcher(said, b'{"exit_code": 0, "asked": "SIGTERM"}')
+    assert ended.outcome is Outcome.INTERRUPTED
+    assert "stopped by SIGTERM" in ended.health[0].message
+    assert of_launcher(said, b'{"exit_code": 0, "asked": null}').outcome is not Outcome.INTERRUPTED
+
+
+def test_a_run_that_was_told_to_end_after_its_last_step_has_finished():
+    ended = of_launcher(start() + bar(2, 20) + FINISH, b'{"exit_code": 0, "asked": "SIGTERM"}')
+    assert ended.outcome is Outcome.FINISHED
