@@ -29,13 +29,6 @@ def append(path, data):
 
 
 @pytest.fixture
-def sshd(tmp_path):
-    with Sshd(tmp_path / "sshd") as server:
-        server.trust()
-        yield server
-
-
-@pytest.fixture
 def run(tmp_path):
     folder = tmp_path / "a run's folder"
     folder.mkdir()
