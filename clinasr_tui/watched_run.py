@@ -61,6 +61,7 @@ class WatchedRun:
             mirror=ref.folder / "mirror",
             ssh=SshSettings(config=settings.ssh_config, known_hosts=settings.known_hosts),
         )
+        watch.reader.expect(ref.info)
         return cls(ref, watch, LogStore(watch.mirror_path), Contact.CONNECTING)
 
 
