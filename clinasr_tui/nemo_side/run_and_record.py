@@ -6,10 +6,11 @@ SPEC holds {"argv": [..], "folder": str, "cwd": str, "env": {name: value}, "lock
 "own": [str]}. In `folder` it writes stdout.log, stderr.log and at the end exit.json:
 
     {"exit_code": n, "signal": name or null, "oom": bool, "asked": name or null, "started": t, "ended": t,
-     "queued_seconds": s}
+     "queued_seconds": s, "versions": {package: version}}
 
 `exit_code` is as a shell gives it (128 + n for signal n), `asked` the signal this script was sent and passed
-on, times are Unix seconds. With `lock` (a file) it waits until no other run holds it: runs on one machine
+on, times are Unix seconds; "versions" holds those of NeMo and what it stands on. child.json names the command's
+process, for whoever looks after this one has gone. With `lock` (a file) it waits until no other run holds it: runs on one machine
 follow each other. At the end everything under `own` belongs to `owner`. Logs and record of an earlier start
 in the same folder move to start_<n>/ first. Its own exit code is the command's.
 """
@@ -28,6 +29,7 @@ import time
 from typing import Any
 
 LOGS = ("stdout.log", "stderr.log", "exit.json")
+PACKAGES = ("nemo_toolkit", "torch", "lightning", "pytorch-lightning", "lhotse")
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Where a container's kernel counts what it killed for lack of memory: control groups 2 and 1.
 OOM_COUNTS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
@@ -56,7 +58,7 @@ class Run:
             with open(self.path("stdout.log"), "ab", 0) as out, open(self.path("stderr.log"), "ab", 0) as err:
                 lock = self.wait_for_turn(out)
                 if self.asked is None:
-                    code = self.command(out, err)
+                    code = self.command(out, err, lock)
                 if lock is not None:
                     lock.close()
         finally:
@@ -87,8 +89,8 @@ class Run:
             out.write(b"clinasr-tui: waited %d s for the runs before\n" % self.queued)
         return lock
 
-    def command(self, out: "Any", err: "Any") -> int:
-        """Run it to its end; the exit code as a shell gives it."""
+    def command(self, out: "Any", err: "Any", lock: "Any") -> int:
+        """Run it to its end; the exit code as a shell gives it. The lock is held while it lives."""
         env = dict(os.environ, **self.spec.get("env", {}))
         try:
             self.child = subprocess.Popen(  # noqa: S603 (what the operator launched)
@@ -98,6 +100,7 @@ class Run:
                 stderr=err,
                 cwd=self.spec.get("cwd") or self.folder,
                 env=env,
+                pass_fds=() if lock is None else (lock.fileno(),),
                 start_new_session=True,
             )
         except OSError as error:
@@ -105,6 +108,8 @@ class Run:
                 ("clinasr-tui: cannot start %s: %s\n" % (self.spec["argv"][0], error.strerror)).encode()
             )
             return 127 if isinstance(error, FileNotFoundError) else 126
+        with open(self.path("child.json"), "w") as stream:
+            json.dump({"pid": self.child.pid, "begun": begun(self.child.pid)}, stream)
         if self.asked is not None:
             self.signal_child(getattr(signal, self.asked))
         code = int(self.child.wait())
@@ -133,6 +138,7 @@ class Run:
             "started": self.started,
             "ended": time.time(),
             "queued_seconds": round(self.queued, 1),
+            "versions": versions(),
         }
         with open(self.path("exit.json.new"), "w") as stream:
             json.dump(document, stream)
@@ -164,6 +170,28 @@ def keep_earlier(folder: str) -> None:
     os.mkdir(place)
     for name in found:
         os.rename(os.path.join(folder, name), os.path.join(place, name))
+
+
+def begun(pid: int) -> str:
+    """When a process began, in the kernel's ticks: tells it from a later one with the same id."""
+    try:
+        with open("/proc/%d/stat" % pid) as stream:
+            return stream.read().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def versions() -> "dict[str, str]":
+    """What the command most likely ran with: the packages of this script's own Python."""
+    found = {"python": sys.version.split()[0]}
+    try:
+        from importlib import metadata
+    except ImportError:
+        return found
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def oom_kills() -> int:

@@ -1,0 +1,308 @@
+"""Transcribe a manifest with NeMo's own offline transcribe(), row by row accounted for.
+
+    python3 transcribe.py SPEC.json
+
+It runs where NeMo is and needs the standard library and nemo only. SPEC holds {"model": str (a .nemo or a
+pretrained name), "manifest": str, "out": str, "batch_size": n, "device": "auto" | "cpu" | "cuda"}; relative
+audio paths start at the manifest's folder. Each batch is appended to `out` at once, one object a row: the
+manifest's audio_filepath, its text as ref, hyp and the clinical fields; a row that cannot be transcribed has
+"hyp": "" and "error". Rows that are in `out` already are not done again. A batch that does not fit into
+memory is halved. Standard output holds lines of JSON: {"t": "start" | "progress" | "row_error" | "note" |
+"refused" | "end", ..}.
+"""
+
+# It also runs under the Python of NeMo's container: plain os calls, no `X | Y` at run time.
+# ruff: noqa: PTH118, PTH120, PTH123, UP031
+
+import contextlib
+import json
+import os
+import platform
+import struct
+import sys
+import time
+from typing import Any
+
+FIELDS = ("term", "entity_category", "ipa_source", "voice_id", "noise_level", "context_type")
+OUT_OF_MEMORY = ("out of memory", "cublas_status_alloc_failed", "cudnn_status_alloc_failed")
+
+
+class AudioFault(Exception):  # noqa: N818 (why a row cannot be transcribed)
+    """Why a file cannot be transcribed."""
+
+
+def say(kind: str, **what: object) -> None:
+    """One line for whoever follows."""
+    sys.stdout.write(json.dumps(dict(t=kind, **what)) + "\n")
+    sys.stdout.flush()
+
+
+def seconds_of(path: str) -> float:
+    """Length of an audio file by its header. Raises AudioFault: NeMo would lose the whole batch over it."""
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(64)
+            size = os.fstat(stream.fileno()).st_size
+            if not head:
+                raise AudioFault("the file is empty")
+            if head[:4] == b"fLaC":
+                return flac_seconds(head)
+            if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+                return wav_seconds(stream, size)
+    except OSError as error:
+        raise AudioFault(error.strerror or "cannot be read") from None
+    return other_seconds(path)
+
+
+def expect_mono(channels: int) -> None:
+    """NeMo refuses more than one channel."""
+    if channels != 1:
+        raise AudioFault("it has %d channels, not one" % channels)
+
+
+def flac_seconds(head: bytes) -> float:
+    """From the STREAMINFO block, which comes first."""
+    if len(head) < 26 or head[4] & 0x7F != 0:
+        raise AudioFault("a damaged FLAC file")
+    (packed,) = struct.unpack(">Q", head[18:26])
+    rate, channels, samples = int(packed >> 44), int(packed >> 41 & 7) + 1, int(packed & (1 << 36) - 1)
+    expect_mono(channels)
+    if not rate:
+        raise AudioFault("a damaged FLAC file")
+    return float(samples) / rate
+
+
+def wav_seconds(stream: "Any", size: int) -> float:
+    """From the chunks `fmt ` and `data`."""
+    stream.seek(12)
+    per_second: int = 0
+    while True:
+        header = stream.read(8)
+        if len(header) < 8:
+            raise AudioFault("a WAV file without samples")
+        name, length = struct.unpack("<4sI", header)
+        if name == b"fmt ":
+            content = stream.read(length)
+            if len(content) < 16:
+                raise AudioFault("a damaged WAV file")
+            _, channels, _, per_second = struct.unpack("<HHII", content[:12])
+            expect_mono(channels)
+        elif name == b"data":
+            there = min(int(length), size - int(stream.tell()))
+            if there <= 0 or not per_second:
+                raise AudioFault("a WAV file without samples")
+            return there / per_second
+        else:
+            stream.seek(length + length % 2, 1)
+
+
+def other_seconds(path: str) -> float:
+    """Other formats are left to the library NeMo brings."""
+    try:
+        import soundfile
+
+        info = soundfile.info(path)
+    except Exception as error:
+        raise AudioFault("unreadable: %s" % error) from None
+    expect_mono(info.channels)
+    return float(info.frames) / info.samplerate
+
+
+def read_rows(manifest: str) -> "list[dict[str, Any]]":
+    """The manifest's rows."""
+    with open(manifest, encoding="utf-8-sig") as stream:
+        return [json.loads(line) for line in stream if line.strip()]
+
+
+def done_rows(out: str, rows: "list[dict[str, Any]]") -> int:
+    """How many of the rows `out` holds; a line that was cut off is removed.
+
+    Raises ValueError if `out` belongs to another manifest.
+    """
+    try:
+        with open(out, "rb+") as stream:
+            content = stream.read()
+            whole = content.rfind(b"\n") + 1
+            stream.truncate(whole)
+    except OSError:
+        return 0
+    lines = content[:whole].splitlines()
+    for number, line in enumerate(lines):
+        audio = json.loads(line.decode("utf-8")).get("audio_filepath")
+        if number >= len(rows) or rows[number].get("audio_filepath") != audio:
+            raise ValueError("%s:%d is of another manifest: choose another file" % (out, number + 1))
+    return len(lines)
+
+
+class Transcriber:
+    """The model, and how many rows fit into memory at a time."""
+
+    def __init__(self, spec: "dict[str, Any]") -> None:
+        import torch
+
+        self.torch = torch
+        wanted = str(spec.get("device", "auto"))
+        self.device = wanted if wanted != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = load(str(spec["model"]), self.device)
+        self.batch_size = int(spec.get("batch_size") or 0) or (32 if self.device == "cuda" else 8)
+
+    def texts(self, paths: "list[str]") -> "list[str]":
+        """What is heard in the files, in their order."""
+        with self.torch.inference_mode():
+            found = self.model.transcribe(paths, batch_size=len(paths), num_workers=0, verbose=False)
+        # RNNT models of some versions return (best, all) hypotheses.
+        best = found[0] if isinstance(found, tuple) else found
+        return [one if isinstance(one, str) else one.text for one in best]
+
+    def batch(self, paths: "list[str]") -> "list[tuple[str, str]]":
+        """(text, error) for each file; what does not fit is halved, what fails goes row by row."""
+        try:
+            return [(text, "") for text in self.texts(paths)]
+        except Exception as error:
+            what = "%s: %s" % (type(error).__name__, " ".join(str(error).split())[:200])
+            short = any(part in what.lower() for part in OUT_OF_MEMORY)
+            if short:
+                with contextlib.suppress(Exception):
+                    self.torch.cuda.empty_cache()
+            if len(paths) == 1:
+                return [("", what)]
+            if short:
+                self.batch_size = max(1, min(self.batch_size, len(paths)) // 2)
+                say("note", message="out of memory: going on with %d rows at a time" % self.batch_size)
+            size = self.batch_size if short else 1
+            parts = (paths[at : at + size] for at in range(0, len(paths), size))
+            return [one for part in parts for one in self.batch(part)]
+
+
+def load(model: str, device: str) -> "Any":
+    """The model, ready to transcribe: restored models come in training mode."""
+    import logging
+
+    from nemo.collections.asr.models import ASRModel
+    from nemo.utils import logging as nemo_logging
+
+    with contextlib.suppress(Exception):
+        nemo_logging.setLevel(logging.ERROR)
+    if model.endswith(".nemo"):
+        found = ASRModel.restore_from(model, map_location=device)
+    else:
+        found = ASRModel.from_pretrained(model, map_location=device)
+    return found.eval()
+
+
+def versions(transcriber: "Transcriber") -> "dict[str, str]":
+    """What is at work."""
+    import nemo
+
+    name = transcriber.torch.cuda.get_device_name() if transcriber.device == "cuda" else platform.processor()
+    return {
+        "nemo": str(nemo.__version__),
+        "torch": str(transcriber.torch.__version__),
+        "python": platform.python_version(),
+        "device": name or transcriber.device,
+    }
+
+
+def row_of(row: "dict[str, Any]", text: str, error: str) -> bytes:
+    """A transcribed row, as the scorer reads it."""
+    found = {"audio_filepath": row.get("audio_filepath"), "ref": row.get("text"), "hyp": text}
+    found.update((name, row[name]) for name in FIELDS if name in row)
+    if error:
+        found["error"] = error
+    return json.dumps(found, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+class Job:
+    """One manifest on its way."""
+
+    def __init__(self, spec: "dict[str, Any]") -> None:
+        self.spec = spec
+        self.folder = os.path.dirname(os.path.abspath(str(spec["manifest"])))  # noqa: PTH100
+        self.rows = read_rows(str(spec["manifest"]))
+        self.done = done_rows(str(spec["out"]), self.rows)
+        self.resumed = self.done
+        self.heard = 0.0
+        self.errors = 0
+        self.begun = time.monotonic()
+
+    def run(self) -> None:
+        """All rows that are not there yet."""
+        if self.done < len(self.rows):
+            self.transcriber = Transcriber(self.spec)
+            self.start()
+        with open(str(self.spec["out"]), "ab") as out:
+            while self.done < len(self.rows):
+                rows = self.rows[self.done : self.done + self.transcriber.batch_size]
+                out.write(b"".join(self.transcribed(rows)))
+                out.flush()
+                os.fsync(out.fileno())
+                self.done += len(rows)
+                self.report("progress")
+
+    def start(self) -> None:
+        """Say what is at work."""
+        say(
+            "start",
+            total=len(self.rows),
+            resumed=self.resumed,
+            batch_size=self.transcriber.batch_size,
+            device=self.transcriber.device,
+            versions=versions(self.transcriber),
+        )
+        self.begun = time.monotonic()
+
+    def transcribed(self, rows: "list[dict[str, Any]]") -> "list[bytes]":
+        """The rows with what was heard, or why not."""
+        faults, paths, seconds = {}, [], 0.0
+        for place, row in enumerate(rows):
+            path = os.path.join(self.folder, os.path.expanduser(str(row.get("audio_filepath"))))  # noqa: PTH111
+            try:
+                seconds += seconds_of(path)
+                paths.append(path)
+            except AudioFault as fault:
+                faults[place] = str(fault)
+        heard = iter(self.transcriber.batch(paths) if paths else [])
+        self.heard += seconds
+        found = []
+        for place, row in enumerate(rows):
+            text, error = ("", faults[place]) if place in faults else next(heard)
+            if error:
+                self.errors += 1
+                say("row_error", row=self.done + place + 1, audio=row.get("audio_filepath"), message=error)
+            found.append(row_of(row, text, error))
+        return found
+
+    def report(self, kind: str) -> None:
+        """How far it is; `rtf` is wall time over audio time of what this start has done."""
+        took = time.monotonic() - self.begun
+        say(
+            kind,
+            done=self.done,
+            total=len(self.rows),
+            resumed=self.resumed,
+            errors=self.errors,
+            audio_seconds=round(self.heard, 2),
+            seconds=round(took, 2),
+            rtf=round(took / self.heard, 5) if self.heard else None,
+        )
+
+
+def main() -> None:
+    """Transcribe what the spec names."""
+    with open(sys.argv[1]) as stream:
+        spec = json.load(stream)
+    # Libraries print on standard output; the lines of JSON must stand alone there.
+    lines = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    sys.stdout = lines
+    try:
+        job = Job(spec)
+        job.run()
+        job.report("end")
+    except (OSError, ValueError) as error:
+        say("refused", message=" ".join(str(error).split()))
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
