@@ -91,7 +91,7 @@ def wav_seconds(stream: "Any", size: int) -> float:
             there = min(int(length), size - int(stream.tell()))
             if there <= 0 or not per_second:
                 raise AudioFault("a WAV file without samples")
-            return there / per_second
+            return float(there) / float(per_second)
         else:
             stream.seek(length + length % 2, 1)
 
