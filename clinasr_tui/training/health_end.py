@@ -39,7 +39,8 @@ def _causes(found: Findings) -> list[Alert]:
         message, remedy = _EXPLAIN[cause](line)
         note = " Training went on since." if went_on else ""
         severity = Level.WARNING if fine or went_on else Level.ERROR
-        result.append(Alert(cause, severity, message + note, remedy))
+        step = found.step if severity is Level.ERROR else None
+        result.append(Alert(cause, severity, message + note, remedy, step))
     return sorted(result, key=lambda alert: alert.id)
 
 
@@ -119,6 +120,7 @@ def _crashed(found: Findings) -> Alert | None:
             Level.ERROR,
             f"The script ended with an exception: {quote(told.exception)}",
             cure(told.exception) or "The traceback is in the log (next error).",
+            found.step,
         )
     code = told.exit.code if told.exit else None
     name = (told.exit.signal_name if told.exit else None) or told.killed
@@ -131,6 +133,7 @@ def _crashed(found: Findings) -> Alert | None:
             Level.ERROR,
             f"The process was {how} ({said}){silent}.",
             f"{_SIGNALS[name]}To go on: {RESUME}.",
+            found.step,
         )
     how = f"exit code {code}" if code is not None else "an error"
     return Alert(
@@ -138,6 +141,7 @@ def _crashed(found: Findings) -> Alert | None:
         Level.ERROR,
         f"The script ended with {how}{f' ({name})' if name else ''} and no exception in the log.",
         "Read the last lines of the log.",
+        found.step,
     )
 
 
@@ -159,4 +163,5 @@ def _interrupted(found: Findings) -> Alert | None:
         Level.WARNING,
         f"The run was stopped{f' by {name}' if name else ''}{at} ({code}no finish line).",
         f"{remedy}; the -last checkpoint is where it goes on.",
+        found.step,
     )

@@ -58,7 +58,7 @@ class Alert:
     remedy: str
     """What to do, in order."""
     first_step: int | None = None
-    """0-based training step where it began, if it has one."""
+    """0-based training step where it began, for an end the last one done; None if it has none."""
 
 
 @dataclass(frozen=True, slots=True)

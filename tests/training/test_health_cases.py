@@ -206,6 +206,7 @@ def test_causes_are_told_apart(line, cause, words):
     assert ids(snapshot) == [cause]
     assert words in snapshot.health[0].message
     assert snapshot.health[0].remedy
+    assert snapshot.health[0].first_step == 2
 
 
 @pytest.mark.parametrize(
