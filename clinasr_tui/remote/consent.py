@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from clinasr_tui.errors import ClinasrError, ExitCode
+from clinasr_tui.remote.typed_word import KeyedWord
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.cost import Offer
@@ -22,11 +23,6 @@ WORD = "YES"
 NOTHING_CREATED = "no GPU instance was created"
 VALID_SECONDS = 120.0
 """From Enter to the command that spends the money."""
-SETTLE_SECONDS = 0.4
-"""Keys that came before the operator can have read the prompt (typed ahead, repeated) are no answer."""
-FASTEST_KEYS = 0.015
-"""Seconds between two keys: what comes faster is no hand but a paste or a replay."""
-_LONGEST = 32
 _SECRET = object()
 
 
@@ -106,7 +102,7 @@ def _refused(why: str) -> ConsentError:
 
 
 @final
-class TypedWord:
+class TypedWord(KeyedWord):
     """What an operator types at one prompt, key by key; Enter asks for the answer.
 
     `clock` counts seconds (a test's own, else the monotonic one).
@@ -121,58 +117,13 @@ class TypedWord:
         action: str = "create",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(WORD, clock)
         self.stop_when_done = False
-        self.text = ""
-        self.spoiled = ""
-        """Why this prompt cannot be answered with YES any more, "" while it can."""
         self._name, self._offer, self._door, self._action = name, offer, door, action
-        self._clock = clock
-        self._shown_at: float | None = None
-        self._last = float("-inf")
-        self._answered = False
-
-    def shown(self) -> None:
-        """The prompt can be read now; keys count from a moment later on."""
-        self._shown_at = self._clock()
-
-    def key(self, character: str) -> None:
-        """A key with a printable character was pressed."""
-        if self.is_early():
-            return
-        if len(character) != 1:
-            self.paste()
-            return
-        self._hurry()
-        self.text = (self.text + character)[-_LONGEST:]
-
-    def backspace(self) -> None:
-        """The last character was taken back."""
-        if not self.is_early():
-            self._hurry()
-            self.text = self.text[:-1]
-
-    def paste(self) -> None:
-        """Something was pasted: typed means key by key."""
-        self.spoiled = self.spoiled or "pasted text is no answer: the word must be typed key by key"
 
     def enter(self) -> Consent | None:
         """Enter was pressed: the consent if exactly YES was typed, else None. Answers once."""
-        if self.is_early():
-            return None
-        self._hurry()
-        usable = not (self._answered or self.spoiled) and self.text == WORD
-        self._answered = True
-        return self._issue() if usable else None
-
-    def is_early(self) -> bool:
-        """True while keys do not count yet."""
-        return self._shown_at is None or self._clock() - self._shown_at < SETTLE_SECONDS
-
-    def _hurry(self) -> None:
-        now = self._clock()
-        if now - self._last < FASTEST_KEYS:
-            self.spoiled = self.spoiled or "keys came faster than anybody types: paste or replay"
-        self._last = now
+        return self._issue() if self.is_typed() else None
 
     def _issue(self) -> Consent:
         consent = Consent(
