@@ -70,20 +70,23 @@ async def cancel(
     It is sent SIGTERM, on which the stock script saves its `-last` checkpoint; after `seconds` it is killed.
     `tell` is given the seconds waited so far.
     """
-    begun = time.monotonic()
     if handle.container is None:
         return await _end_process(handle, host, seconds, tell)
     async with engine_on(host, socket) as engine:
         state = await asyncio.to_thread(engine.state, handle.container)
         if state is None or not state.running:
             return False
-        stopping = asyncio.create_task(asyncio.to_thread(engine.stop, handle.container, seconds))
-        while not stopping.done():
-            tell(time.monotonic() - begun)
-            await asyncio.wait([stopping], timeout=_LOOK_SECONDS)
-        stopped = stopping.result()
-    if stopped is not None:
-        await settle(handle, host, stopped)
+        await asyncio.to_thread(engine.kill, handle.container, "SIGTERM")
+        begun, killed = time.monotonic(), False
+        while state is not None and state.running:
+            waited = time.monotonic() - begun
+            tell(waited)
+            if waited > seconds and not killed:
+                killed = True
+                await asyncio.to_thread(engine.kill, handle.container)
+            await asyncio.sleep(_LOOK_SECONDS)
+            state = await asyncio.to_thread(engine.state, handle.container)
+    await settle(handle, host, state)
     return True
 
 
@@ -91,12 +94,16 @@ async def _end_process(handle: RunHandle, host: Host, seconds: int, tell: Callab
     begun = time.monotonic()
     if not await _signalled(handle, host, signal.SIGTERM):
         return False
-    while await _signalled(handle, host, 0):
+    number = 0
+    while await _signalled(handle, host, number):
         waited = time.monotonic() - begun
         tell(waited)
-        if waited > seconds:
-            await _signalled(handle, host, signal.SIGKILL)
+        number = signal.SIGKILL if waited > seconds else 0
         await asyncio.sleep(_LOOK_SECONDS)
+    if not await _has_record(handle, host):
+        # The wrapper had gone before, or was killed: what is known is what the run was sent.
+        name = signal.Signals(number or signal.SIGTERM).name
+        await _write_record(handle, host, {"exit_code": None, "signal": name, "asked": "SIGTERM"})
     return True
 
 
@@ -115,15 +122,19 @@ async def settle(handle: RunHandle, host: Host, state: ContainerState | None = N
         return False
     if await _has_record(handle, host):
         return False
-    document = {
+    document: dict[str, object] = {
         "exit_code": state.exit_code,
         "oom": state.oom_killed,
         "started": state.started,
         "ended": state.ended,
-        "by": "the Docker engine's word: the run itself could not leave a record",
     }
-    await send(host, handle.run_dir, [Item("exit.json", json.dumps(document).encode())])
+    await _write_record(handle, host, document)
     return True
+
+
+async def _write_record(handle: RunHandle, host: Host, document: dict[str, object]) -> None:
+    by = "written from outside: the run itself could not leave a record"
+    await send(host, handle.run_dir, [Item("exit.json", json.dumps({**document, "by": by}).encode())])
 
 
 async def _has_record(handle: RunHandle, host: Host) -> bool:

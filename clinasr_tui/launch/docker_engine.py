@@ -278,8 +278,13 @@ class Engine:
         """Send a signal to a run; nothing if it is over."""
         with self._told(f"the container {name} cannot be signalled"):
             container = self._ours(name)
-            if container is not None and _state(container).running:
+            if container is None or not _state(container).running:
+                return
+            try:
                 container.kill(signal)
+            except errors.APIError as error:
+                if error.status_code != _CONFLICT:  # it has just ended
+                    raise
 
     def remove(self, name: str) -> None:
         """Remove a container of ours whose run is over; nothing if it is not there."""
@@ -288,13 +293,24 @@ class Engine:
             if container is not None:
                 container.remove(v=True)
 
+    def discard(self, name: str) -> None:
+        """Kill and remove a container of ours; nothing if it is not there."""
+        with self._told(f"the container {name} cannot be removed"):
+            container = self._ours(name)
+            if container is not None:
+                container.remove(v=True, force=True)
+
     def _ours(self, name: str) -> Container | None:
         try:
             found = self._docker.containers.get(name)
         except errors.NotFound:
             return None
         if LABEL not in found.labels:
-            raise RemoteError(f"the container {name} is not one of ours", where=self._where)
+            raise RemoteError(
+                f"a container named {name} is there already and is not one of ours",
+                where=self._where,
+                remedy="Give the run another name, or remove that container yourself.",
+            )
         return found
 
     @contextmanager

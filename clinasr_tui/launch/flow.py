@@ -7,14 +7,17 @@ A launch that fails half-way leaves sent files for the next attempt, and no cont
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.flywheel.recipe import objections
 from clinasr_tui.launch import data_check, detach
+from clinasr_tui.launch.control import RunHandle, cancel, is_alive
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.engine_on import engine_on
 from clinasr_tui.launch.machine import Machine, look
@@ -36,6 +39,8 @@ IMAGE_BYTES = 30_000_000_000
 """Room the image takes while it is pulled and unpacked (about 12 GB to download)."""
 _CHECK_SECONDS = 600.0
 _START_SECONDS = 60.0
+_UNDO_SECONDS = 10
+T = TypeVar("T")
 
 
 class Step(StrEnum):
@@ -57,7 +62,7 @@ class Progress(NamedTuple):
 
 
 Tell = Callable[[Progress], bool]
-"""Is told how far it is; returns False to cancel (InterruptedError)."""
+"""Is told how far it is, now and then from another thread; returns False to cancel (InterruptedError)."""
 
 
 class Prepared(NamedTuple):
@@ -87,28 +92,63 @@ async def launch(
     about_to_start: Callable[[Prepared], object],
     *,
     socket: str = DOCKER_SOCKET,
+    machine: Machine | None = None,
 ) -> Launched:
     """Launch `plan` on an entered host. A `~` in its root is the account's home there.
+
+    `machine` is what was seen of it a moment ago, if it was looked at.
 
     `split` are train.jsonl and validation.jsonl here. `about_to_start` is called once all is in place, before
     the run is started: the place to write the run's record, so that a run that was started is never unknown.
     Raises RemoteError, UnreachableError (launch again: what was sent is kept), InputError, InterruptedError.
     """
     _told(tell, Progress(Step.LOOK))
-    machine = await look(host, plan.places.root, socket=socket)
-    inside = plan.places.inside if plan.backend is Backend.DOCKER else machine.folder
-    plan = replace(plan, places=plan.places._replace(root=machine.folder, inside=inside))
+    machine = machine or await look(host, plan.places.root, socket=socket)
+    plan = placed(plan, machine)
     packed = await asyncio.to_thread(pack, *split, plan.places)
     _expect_able(plan, packed, machine)
     if plan.backend is Backend.DOCKER:
         return await _in_container(plan, packed, host, machine, tell, about_to_start, socket)
+    return await _as_process(plan, packed, host, machine, tell, about_to_start)
+
+
+def placed(plan: Plan, machine: Machine) -> Plan:
+    """The plan with its root as an absolute path of that machine."""
+    inside = plan.places.inside if plan.backend is Backend.DOCKER else machine.folder
+    return replace(plan, places=plan.places._replace(root=machine.folder, inside=inside))
+
+
+async def _as_process(
+    plan: Plan,
+    packed: Packed,
+    host: Host,
+    machine: Machine,
+    tell: Tell,
+    about_to_start: Callable[[Prepared], object],
+) -> Launched:
+    folder = plan.places.at(plan.places.run_dir)
+    handle = RunHandle(plan.places.run, folder, None)
+    if await is_alive(handle, host):
+        raise _running(plan, host.name)
     sent = await _ship(plan, packed, host, machine, tell)
     prepared = Prepared(plan, machine, packed, "", sent)
     about_to_start(prepared)
     _told(tell, Progress(Step.START))
-    request = {"argv": plan.started_by, "folder": plan.places.at(plan.places.run_dir)}
-    answer = await ask(host, (detach,), request, "started", _START_SECONDS)
+    request = {"argv": plan.started_by, "folder": folder}
+    starting = asyncio.ensure_future(ask(host, (detach,), request, "started", _START_SECONDS))
+    answer = await _or_undo(starting, lambda: cancel(handle, host, seconds=_UNDO_SECONDS))
     return Launched(prepared, str(answer.get("pid")))
+
+
+async def _or_undo(starting: asyncio.Future[T], undo: Callable[[], Awaitable[object]]) -> T:
+    """What is being started; if this task is cancelled meanwhile, wait for it and undo it."""
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with suppress(RemoteError):
+            await starting
+            await undo()
+        raise
 
 
 async def _in_container(
@@ -123,7 +163,14 @@ async def _in_container(
     from clinasr_tui.launch.docker_engine import ContainerSpec
 
     async with engine_on(host, socket) as engine:
-        image = await asyncio.to_thread(_image, engine, plan, machine, tell)
+        cancelled = threading.Event()
+        try:
+            image = await asyncio.to_thread(
+                _image, engine, plan, machine, lambda now: tell(now) and not cancelled.is_set()
+            )
+        finally:
+            # A thread cannot be cancelled; a pull is told to stop.
+            cancelled.set()
         await asyncio.to_thread(_clear_name, engine, plan)
         sent = await _ship(plan, packed, host, machine, tell)
         prepared = Prepared(plan, machine, packed, image.digest, sent)
@@ -137,7 +184,8 @@ async def _in_container(
             plan.mounts,
             gpus=not plan.cpu,
         )
-        container = await asyncio.to_thread(engine.start, spec)
+        starting = asyncio.ensure_future(asyncio.to_thread(engine.start, spec))
+        container = await _or_undo(starting, lambda: asyncio.to_thread(engine.discard, spec.name))
     return Launched(prepared, container)
 
 
@@ -183,16 +231,25 @@ def _image(engine: Engine, plan: Plan, machine: Machine, tell: Tell) -> ImageFac
 
 
 def _clear_name(engine: Engine, plan: Plan) -> None:
-    """Remove what an earlier start of this run has left. Raises RemoteError while that one is running."""
+    """Remove what an earlier start of this run has left. Raises RemoteError while that one is running, and
+    for a container that is somebody else's."""
     name = plan.places.container
     state = engine.state(name)
-    if state is None:
-        return
-    if state.running:
+    if state is not None and state.run_folder != plan.places.at(plan.places.run_dir):
         raise RemoteError(
-            f"the run {plan.places.run} is running already", where=name, remedy="Watch it, or stop it first."
+            f"a container named {name} is there already, of a run in {visible(state.run_folder)}",
+            where=name,
+            remedy="Give the run another name.",
         )
+    if state is not None and state.running:
+        raise _running(plan, name)
     engine.remove(name)
+
+
+def _running(plan: Plan, where: str) -> RemoteError:
+    return RemoteError(
+        f"the run {plan.places.run} is running already", where=where, remedy="Watch it, or cancel it first."
+    )
 
 
 async def _ship(plan: Plan, packed: Packed, host: Host, machine: Machine, tell: Tell) -> Sent:

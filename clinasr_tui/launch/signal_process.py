@@ -1,4 +1,4 @@
-"""Signal the wrapper of a run without a container, or say whether it still lives. It runs on the host.
+"""Signal a run without a container, or say whether it still lives. It runs on the host.
 
 Its source goes to the host's `python3` through standard input, so it needs only the standard library and
 Python 3.6. The request is {"folder": str, "signal": n}; signal 0 only looks. The answer is one line:
@@ -23,18 +23,25 @@ def begun(pid: int) -> str:
     return "" if fields[0] == "Z" else fields[19]
 
 
+def living(folder: str) -> int:
+    """Process id of the wrapper, or of the run's own process where only that lives on; 0 for none."""
+    for name in ("pid.json", "child.json"):
+        try:
+            with open(os.path.join(folder, name)) as stream:
+                known = json.load(stream)
+            if known["begun"] and begun(int(known["pid"])) == known["begun"]:
+                return int(known["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return 0
+
+
 def tell(request: "dict[str, Any]") -> "dict[str, Any]":
     """Send the signal if it is the process that was started."""
-    try:
-        with open(os.path.join(str(request["folder"]), "pid.json")) as stream:
-            known = json.load(stream)
-    except (OSError, ValueError):
-        return {"t": "signalled", "alive": False}
-    pid = int(known["pid"])
-    alive = bool(known["begun"]) and begun(pid) == known["begun"]
-    if alive and request["signal"]:
+    pid = living(str(request["folder"]))
+    if pid and request["signal"]:
         os.kill(pid, int(request["signal"]))
-    return {"t": "signalled", "alive": alive}
+    return {"t": "signalled", "alive": pid > 0}
 
 
 if __name__ == "__main__":

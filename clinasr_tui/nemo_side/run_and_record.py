@@ -9,10 +9,10 @@ SPEC holds {"argv": [..], "folder": str, "cwd": str, "env": {name: value}, "lock
      "queued_seconds": s, "versions": {package: version}}
 
 `exit_code` is as a shell gives it (128 + n for signal n), `asked` the signal this script was sent and passed
-on, times are Unix seconds; "versions" holds those of NeMo and what it stands on. child.json names the command's
-process, for whoever looks after this one has gone. With `lock` (a file) it waits until no other run holds it: runs on one machine
-follow each other. At the end everything under `own` belongs to `owner`. Logs and record of an earlier start
-in the same folder move to start_<n>/ first. Its own exit code is the command's.
+on, times are Unix seconds, `versions` those of NeMo and its ground. With `lock` (a file) it waits until
+no other run holds it: runs on one machine follow each other. At the end everything under `own` belongs to
+`owner`. Logs and record of an earlier start in the same folder move to start_<n>/ first. child.json names the
+command's process, for whoever looks when this one has gone. Its own exit code is the command's.
 """
 
 # It also runs under old Pythons of old images: no `X | Y`, no pathlib where os does.
