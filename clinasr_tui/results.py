@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.workspace import Cycle, Workspace
 
 T = TypeVar("T")
-SCORING, PREFLIGHT = "scoring", "pre-flight"
+SCORING, PREFLIGHT, COMPARISON = "scoring", "pre-flight", "comparison"
 AGAIN = "r starts it again"
 Identity = tuple[str, int, int]
 """Path, mtime in ns, size: as long as it is the same, so is what was computed from the file."""
@@ -76,10 +77,10 @@ class StoppedError(ClinasrError):
 
 
 class CycleJob(Job):
-    """Long work on one cycle's files: `kind` is `scoring` or `pre-flight`."""
+    """Long work on one cycle's files: `kind` is `scoring`, `pre-flight` or `comparison`."""
 
-    def __init__(self, kind: str, cycle: Cycle) -> None:
-        super().__init__(f"{kind} of cycle {cycle.number}")
+    def __init__(self, kind: str, cycle: Cycle, *, measured: bool = True) -> None:
+        super().__init__(f"{kind} of cycle {cycle.number}", measured=measured)
         self.kind = kind
         self.cycle = cycle.number
 
@@ -139,18 +140,26 @@ class Results:
         """The result of `work`, which runs in a thread, says how far it is and may be stopped."""
 
         async def run() -> T:
-            job = self._jobs[key] = CycleJob(kind, cycle)
-            self.work_changed()
-            try:
-                return await asyncio.to_thread(work, cycle, job.progress)
-            except InterruptedError:
-                raise StoppedError(f"{job.what} was stopped at {job.fraction:.0%}", remedy=AGAIN) from None
-            finally:
-                job.cancel()  # the thread may still be at work if nobody waits any more
-                del self._jobs[key]
-                self.work_changed()
+            with self._shown(key, CycleJob(kind, cycle)) as job:
+                try:
+                    return await asyncio.to_thread(work, cycle, job.progress)
+                except InterruptedError:
+                    told = f"{job.what} was stopped at {job.fraction:.0%}"
+                    raise StoppedError(told, remedy=AGAIN) from None
 
         return await self._once(key, run)
+
+    @contextmanager
+    def _shown(self, key: tuple[object, ...], job: CycleJob) -> Iterator[CycleJob]:
+        """Have a job among `jobs` while it goes on."""
+        self._jobs[key] = job
+        self.work_changed()
+        try:
+            yield job
+        finally:
+            job.cancel()  # the thread may still be at work if nobody waits any more
+            del self._jobs[key]
+            self.work_changed()
 
     async def _scored(self, cycle: Cycle) -> ScoredCycle:
         key = ("scored", cycle.folder, identity(cycle.hypotheses), identity(cycle.manifest))
@@ -201,7 +210,8 @@ class Results:
         async def work() -> Comparison:
             sides = (await self.rows_or_board(a), await self.rows_or_board(b))
             history = await self._history(b)
-            return await asyncio.to_thread(_compare, workspace, (a, b), sides, history)
+            with self._shown(key, CycleJob(COMPARISON, b, measured=False)):
+                return await asyncio.to_thread(_compare, workspace, (a, b), sides, history)
 
         everything = tuple(self._sources(cycle) for cycle in workspace.cycles)
         runs = tuple(identity(path) for path in _run_records(workspace))

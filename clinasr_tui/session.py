@@ -13,6 +13,7 @@ from clinasr_tui.flywheel.workspace import RunRef, Workspace, open_workspace
 from clinasr_tui.messages import FactsChanged, Problem, WorkChanged, WorkspaceChanged
 from clinasr_tui.results import (
     AGAIN,
+    COMPARISON,
     PREFLIGHT,
     SCORING,
     CycleFigures,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AGAIN",
+    "COMPARISON",
     "PREFLIGHT",
     "SCORING",
     "CycleFigures",

@@ -33,9 +33,11 @@ class Job:
     Give `progress` to the work; whoever holds the job may read `fraction` and call `cancel` meanwhile.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, measured: bool = True) -> None:
         self.what = what
         """What is done, as a sentence begins: `scoring of cycle 2`."""
+        self.measured = measured
+        """False for work that cannot say how far it is, nor be stopped."""
         self.fraction = 0.0
         self.cancelled = False
         self._begun = monotonic()

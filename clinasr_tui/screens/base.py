@@ -170,7 +170,8 @@ class CockpitScreen(Screen[None]):
     def action_stop(self) -> None:
         """Stop the work this screen waits for."""
         for job in self.awaited():
-            job.cancel()
+            if job.measured:
+                job.cancel()
         self.show_work()
 
     def action_start_again(self) -> None:

@@ -14,7 +14,7 @@ from clinasr_tui.errors import ClinasrError
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.screens.choice import neighbour, scored_cycles
 from clinasr_tui.screens.drill import Drill, TermsScreen
-from clinasr_tui.session import SCORING
+from clinasr_tui.session import COMPARISON, SCORING
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.big_text import big_text
 from clinasr_tui.widgets.columns import Column, cells
@@ -138,8 +138,8 @@ class CompareScreen(CockpitScreen):
             self.refresh_view()
 
     def waits_for(self, job: CycleJob) -> bool:
-        """The scoring of either side, and of the cycles before, which tell when to stop tuning."""
-        return job.kind == SCORING
+        """Scoring, of the cycles before too, which tell when to stop tuning; and the comparison."""
+        return job.kind in (SCORING, COMPARISON)
 
     async def _load(self, a: Cycle, b: Cycle) -> None:
         self.show_problem(None)

@@ -14,6 +14,7 @@ from textual.widgets import Static
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.screens.choice import in_view, move, scored_cycles
+from clinasr_tui.session import PREFLIGHT, SCORING
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.big_text import big_text
 from clinasr_tui.widgets.columns import Column, cells
@@ -89,7 +90,7 @@ class GateScreen(CockpitScreen):
 
     def waits_for(self, job: CycleJob) -> bool:
         """Scoring and pre-flight of the cycle in view."""
-        return job.is_of(self._cycle())
+        return job.kind in (SCORING, PREFLIGHT) and job.is_of(self._cycle())
 
     def _cycle(self) -> Cycle | None:
         return in_view(self.session, scored_cycles(self.session.workspace), newest=False)

@@ -45,6 +45,8 @@ def work_content(job: Job, others: int, width: int) -> Content:
     """`● scoring of cycle 2 ━━━━━╸╌╌╌ 43 %  0:02 left  Esc stops it`; the bar takes what room is left."""
     if job.cancelled:
         return Content.assemble(("■ ", "bold $accent"), f"{job.what} is being stopped …")
+    if not job.measured:
+        return Content.assemble(("● ", "bold $accent"), f"{job.what} ", (f"{job.seconds:.0f} s", "$quiet"))
     left = f"{job.left} left" if job.left else "looking …"
     more = f"  and {others} more" if others else ""
     right = Content.assemble(

@@ -98,7 +98,7 @@ async def test_escape_stops_scoring_and_r_starts_it_again(large, app_on, slowly)
         await until(lambda: not [job for job in app.session.jobs if job.kind == "scoring"], "the end")
         await until(lambda: "was stopped at" in text_of(app.screen, "#problem"), "the word")
         assert text_of(app.screen, "#problem").endswith("r starts it again")
-        assert not app.screen.query_one(WorkLine).display
+        await until(lambda: not app.screen.query_one(WorkLine).display, "an empty line")
         # Other screens say the same and start nothing.
         await pilot.press("1")
         await until(lambda: "was stopped at" in text_of(app.screen, "#problem"), "the word on Cycles")
@@ -125,7 +125,7 @@ async def test_escape_stops_preflight_and_r_starts_it_again(large, app_on, slowl
         assert app.screen.query_one("#rows").cursor == 2
         await pilot.press("escape")
         await until(lambda: "■ pre-flight stopped" in text_of(app.screen, "#summary"), "the word")
-        assert text_of(app.screen, "#problem").endswith("r starts it again")
+        await until(lambda: text_of(app.screen, "#problem").endswith("r starts it again"), "the way on")
         assert not app.session.jobs
         slowly.undo()
         await press(pilot, "r")
@@ -153,6 +153,27 @@ async def test_quitting_ends_the_work(large, app_on, slowly):
         await pilot.press("q")
     await until(lambda: set(workers()) <= before, "the end of the processes")
     assert app.return_code == 0
+
+
+async def test_a_comparison_is_shown_while_it_lasts_and_runs_to_its_end(two_cycles, app_on, monkeypatch):
+    from clinasr_tui import results
+
+    compare = results._compare
+
+    def slow(*args):
+        time.sleep(0.3)
+        return compare(*args)
+
+    monkeypatch.setattr(results, "_compare", slow)
+    app = app_on(two_cycles)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("7")
+        await until(lambda: "comparison of cycle 2" in text_of(app.screen, "WorkLine"), "the line")
+        shown = text_of(app.screen, "WorkLine")
+        await press(pilot, "escape")
+        assert "Esc" not in shown
+        assert "−84 %" in " ".join(lines_of(app.screen.query_one("#headline", LineList)))
+        assert not app.screen.query_one(WorkLine).display
 
 
 async def test_work_on_a_file_that_changes_is_given_up(large, app_on, slowly):
@@ -185,6 +206,8 @@ def test_the_line_fits_and_its_bar_gives_way():
         assert line.cell_length <= width
         assert "50%" in line.plain
         assert line.plain.endswith("and 2 more  Esc stops all")
+    unmeasured = Job("comparison of cycle 2", measured=False)
+    assert work_content(unmeasured, 1, 78).plain == "● comparison of cycle 2 0 s"
     job.cancel()
     assert not job.progress(0.6)
     assert work_content(job, 0, 78).plain == "■ scoring of cycle 12 is being stopped …"
