@@ -223,10 +223,8 @@ class _Dialer:
             "x11_forwarding": False,
             "request_pty": False,
             "compression_algs": ["none"],
-            "encryption_algs": _CIPHERS,
             "keepalive_interval": KEEPALIVE_SECONDS,
             "keepalive_count_max": KEEPALIVE_COUNT,
-            "connect_timeout": CONNECT_SECONDS,
         }
 
     async def _options(self, name: str, given: dict[str, Any]) -> asyncssh.SSHClientConnectionOptions:
@@ -249,6 +247,7 @@ class _Dialer:
                 where=str(where),
                 remedy=f"Mend them; `ssh -G {name}` shows what applies.",
             ) from error
+        options.connect_timeout = options.config.get("ConnectTimeout") or CONNECT_SECONDS
         return cast("asyncssh.SSHClientConnectionOptions", options)
 
     async def _connect(
@@ -257,6 +256,9 @@ class _Dialer:
         """One connection. Raises HostKeyError, UnreachableError or RemoteError, each with its own remedy."""
         judged: list[RemoteError] = []
         host, port = options.host_key_alias or options.host, options.port
+        given["connect_timeout"] = options.connect_timeout
+        if not options.config.get("Ciphers"):
+            given["encryption_algs"] = _CIPHERS
         if not self._trusted(host, "", port)[1] and not options.config.get("HostKeyAlgorithms"):
             # A certificate can only be judged where its authority is known.
             given["server_host_key_algs"] = "-*-cert-v01@openssh.com"

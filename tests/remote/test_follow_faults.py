@@ -15,6 +15,7 @@ from clinasr_tui.remote import contact, run_watch, ssh
 from clinasr_tui.remote.run_watch import Contact, RunWatch, SshSettings
 from tests.support.following import Following
 from tests.support.slow_road import Road
+from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.sshd
 
@@ -50,10 +51,22 @@ class Writer:
                 out.write(LINE.format(self.count, "x" * size))
                 self.count += 1
 
-    async def stream(self, seconds):
-        """Lines all the time."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
+    @asynccontextmanager
+    async def streaming(self, told):
+        """Lines all the time, from when they arrive."""
+        writing = asyncio.create_task(self._write_on())
+        try:
+            await self.flows(told)
+            yield
+        finally:
+            writing.cancel()
+
+    async def flows(self, told):
+        before = told.count
+        await told.until(lambda: told.count > before + 100, "the stream is flowing")
+
+    async def _write_on(self):
+        while True:
             self.write(40)
             await asyncio.sleep(0.01)
 
@@ -89,36 +102,39 @@ async def contact_is(told, state):
 
 
 async def test_sessions_killed_again_and_again_mid_stream(sshd, run, tmp_path, quick):
-    async with followed(sshd, run, tmp_path) as (told, writer):
-        streaming = asyncio.create_task(writer.stream(1.0))
+    async with followed(sshd, run, tmp_path) as (told, writer), writer.streaming(told):
         for _ in range(3):
-            before = told.count
-            await told.until(lambda n=before: told.count > n + 100, "the stream is flowing")
+            await writer.flows(told)
             assert sshd.kill_sessions() > 0
             await contact_is(told, Contact.LOST)
             await contact_is(told, Contact.CONNECTED)
-        await streaming
     assert told.notes.count("contact lost") == 3
     assert "the run itself goes on" in told.notes
 
 
+async def test_jump_host_dies_mid_stream(sshd, run, tmp_path, quick):
+    with Sshd(tmp_path / "jump") as jump:
+        with sshd.known_hosts.open("a") as known:
+            known.write(f"[127.0.0.1]:{jump.port} {jump.host_key}\n")
+        sshd.config.write_text(sshd.entry("lab", "ProxyJump jump") + jump.entry("jump"))
+        async with followed(sshd, run, tmp_path) as (told, writer), writer.streaming(told):
+            assert jump.kill_sessions() > 0
+            await contact_is(told, Contact.LOST)
+            await contact_is(told, Contact.CONNECTED)
+
+
 async def test_server_restarted_while_the_run_writes(sshd, run, tmp_path, quick):
-    async with followed(sshd, run, tmp_path) as (told, writer):
-        streaming = asyncio.create_task(writer.stream(1.0))
-        await told.until(lambda: told.count > 100, "the stream is flowing")
+    async with followed(sshd, run, tmp_path) as (told, writer), writer.streaming(told):
         sshd.stop()
         await contact_is(told, Contact.LOST)
         await asyncio.sleep(0.3)
         sshd.start()
         await contact_is(told, Contact.CONNECTED)
-        await streaming
 
 
 async def test_frozen_server_process_is_noticed(sshd, run, tmp_path, quick):
     """SIGSTOP: the connection stays open and answers nothing."""
-    async with followed(sshd, run, tmp_path) as (told, writer):
-        streaming = asyncio.create_task(writer.stream(1.0))
-        await told.until(lambda: told.count > 100, "the stream is flowing")
+    async with followed(sshd, run, tmp_path) as (told, writer), writer.streaming(told):
         frozen = sshd.sessions()
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
@@ -128,7 +144,6 @@ async def test_frozen_server_process_is_noticed(sshd, run, tmp_path, quick):
         await none_left(sshd, but=1)  # the frozen connection's follower
         for pid in frozen:
             os.kill(pid, signal.SIGCONT)
-        await streaming
 
 
 def test_a_frozen_connection_is_given_up_after_eight_seconds():
@@ -147,36 +162,39 @@ async def over_a_road(sshd):
 
 
 async def test_packets_that_stall_for_a_while_lose_nothing(sshd, run, tmp_path):
-    async with over_a_road(sshd) as road, followed(sshd, run, tmp_path) as (told, writer):
-        streaming = asyncio.create_task(writer.stream(0.8))
-        await told.until(lambda: told.count > 100, "the stream is flowing")
+    async with (
+        over_a_road(sshd) as road,
+        followed(sshd, run, tmp_path) as (told, writer),
+        writer.streaming(told),
+    ):
         road.stall()
         await asyncio.sleep(0.4)
         road.open.set()
-        await streaming
     assert not any(update.contact is Contact.LOST for update in told.updates)
 
 
 async def test_packets_that_stall_for_long_are_asked_for_again(sshd, run, tmp_path, quick):
     """What was on its way in the old connection may not come twice."""
-    async with over_a_road(sshd) as road, followed(sshd, run, tmp_path) as (told, writer):
-        streaming = asyncio.create_task(writer.stream(1.0))
-        await told.until(lambda: told.count > 100, "the stream is flowing")
+    async with (
+        over_a_road(sshd) as road,
+        followed(sshd, run, tmp_path) as (told, writer),
+        writer.streaming(told),
+    ):
         road.stall()
         await contact_is(told, Contact.LOST)
         road.open.set()
         await contact_is(told, Contact.CONNECTED)
-        await streaming
 
 
 async def test_connection_reset(sshd, run, tmp_path, quick):
-    async with over_a_road(sshd) as road, followed(sshd, run, tmp_path) as (told, writer):
-        streaming = asyncio.create_task(writer.stream(0.8))
-        await told.until(lambda: told.count > 100, "the stream is flowing")
+    async with (
+        over_a_road(sshd) as road,
+        followed(sshd, run, tmp_path) as (told, writer),
+        writer.streaming(told),
+    ):
         road.cut()
         await contact_is(told, Contact.LOST)
         await contact_is(told, Contact.CONNECTED)
-        await streaming
 
 
 async def test_follower_ends_even_when_its_connection_dies_in_silence(sshd, run, tmp_path, quick):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import socket
 import sys
 from contextlib import AsyncExitStack
 
@@ -113,7 +114,7 @@ async def test_proxy_command_may_talk_on_standard_error(sshd, proxy):
 
 
 async def test_failing_proxy_command_is_quoted(sshd):
-    sshd.add(sshd.entry("proxied", "ProxyCommand echo 'no route to %h' >&2"))
+    sshd.add(sshd.entry("proxied", "ProxyCommand sh -c \"echo 'no route to %h' >&2\""))
     with pytest.raises(RemoteError, match=r"ProxyCommand does not reach .*no route to 127\.0\.0\.1"):
         await answer(sshd, "proxied")
 
@@ -269,3 +270,16 @@ async def test_user_and_port_of_the_name(sshd):
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(open_host(name, settings(sshd)))
     assert await answer(sshd, name) == "here"
+
+
+async def test_ciphers_and_patience_of_the_config(sshd):
+    sshd.add(sshd.entry("picky", "Ciphers aes256-ctr", "ConnectTimeout 1"))
+    for name, cipher in (("lab", "aes128-gcm@openssh.com"), ("picky", "aes256-ctr")):
+        async with open_host(name, settings(sshd)) as host:
+            assert host._chain[-1].get_extra_info("send_cipher") == cipher
+    sshd.stop()
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", sshd.port))
+        silent.listen()
+        with pytest.raises(RemoteError, match="within 1 s"):
+            await answer(sshd, "picky")

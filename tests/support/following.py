@@ -37,7 +37,7 @@ class Following:
                 self.updates.append(update)
                 self.times.append(time.monotonic())
 
-    async def until(self, holds: Callable[[], object], what: str, seconds: float = 10.0) -> None:
+    async def until(self, holds: Callable[[], object], what: str, seconds: float = 20.0) -> None:
         """Wait until something holds; fails at once if following ended with an error."""
         assert self.task is not None
         limit = time.monotonic() + seconds
