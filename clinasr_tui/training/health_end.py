@@ -12,6 +12,8 @@ from clinasr_tui.training.snapshot import Alert, Level, Outcome
 if TYPE_CHECKING:
     from clinasr_tui.training.findings import Findings
 
+_COMING = 5.0
+"""Seconds in which the traceback may follow the line that announces it."""
 _SIGNALS = {
     "SIGKILL": "Killed by hand, by the scheduler, or for lack of memory (see the host's dmesg). ",
     "SIGBUS": "Most often Docker's 64 MB of shared memory: start the container with --ipc=host. ",
@@ -122,6 +124,8 @@ def _crashed(found: Findings) -> Alert | None:
             cure(told.exception) or "The traceback is in the log (next error).",
             found.step,
         )
+    if told.exit is None and told.killed is None and found.silence is not None and found.silence < _COMING:
+        return None
     code = told.exit.code if told.exit else None
     name = (told.exit.signal_name if told.exit else None) or told.killed
     if name in _SIGNALS:
