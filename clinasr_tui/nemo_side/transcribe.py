@@ -91,7 +91,7 @@ def wav_seconds(stream: "Any", size: int) -> float:
             there = min(int(length), size - int(stream.tell()))
             if there <= 0 or not per_second:
                 raise AudioFault("a WAV file without samples")
-            return float(there) / float(per_second)
+            return there / per_second
         else:
             stream.seek(length + length % 2, 1)
 
@@ -105,7 +105,7 @@ def other_seconds(path: str) -> float:
     except Exception as error:
         raise AudioFault("unreadable: %s" % error) from None
     expect_mono(info.channels)
-    return float(info.frames) / info.samplerate
+    return float(info.frames) / float(info.samplerate)
 
 
 def read_rows(manifest: str) -> "list[dict[str, Any]]":
