@@ -29,6 +29,7 @@ SCREENS: dict[str, str] = {
     "cycles": "Cycles",
     "manifest": "Manifest",
     "gate": "Gate",
+    "box": "Box",
     "watch": "Watch",
     "leaderboard": "Leaderboard",
     "compare": "Compare",
@@ -39,6 +40,7 @@ _EVERYWHERE = (
     Action("show('cycles')", "1", "Cycles", "All cycles and the next thing to do.", "Screens"),
     Action("show('manifest')", "2", "Manifest", "The rows of a cycle and what pre-flight found.", "Screens"),
     Action("show('gate')", "3", "Gate", "May this cycle be fine-tuned, and why.", "Screens"),
+    Action("show('box')", "4", "Box", "Rented boxes, what they cost, offers.", "Screens"),
     Action("show('watch')", "5", "Watch", "A fine-tuning run as it happens.", "Screens"),
     Action("show('leaderboard')", "6", "Leaderboard", "One cycle's figures in five sections.", "Screens"),
     Action("show('compare')", "7", "Compare", "Two cycles side by side and the decision.", "Screens"),
@@ -57,6 +59,20 @@ _CYCLES = (
 _GATE = (
     Action("cycle(-1)", "left_square_bracket", "cycle before", "The cycle before.", "Gate", "gate"),
     Action("cycle(1)", "right_square_bracket", "next cycle", "The next cycle.", "Gate", "gate"),
+)
+
+_BOX = (
+    Action("select", "enter", "cost", "What the offer costs; YES typed there rents it.", "Box", "box"),
+    Action("kind(1)", "n", "kind", "Offers of the next kind of GPU.", "Box", "box"),
+    Action("kind(-1)", "N", "kind before", "Offers of the kind before.", "Box", "box", False),
+    Action("stoppable", "t", "stoppable", "Only types that can be stopped, or all.", "Box", "box"),
+    Action("ask", "r", "ask again", "Ask for boxes and prices again.", "Box", "box"),
+    Action("connect", "c", "connect", "Wait until the box answers; confirm its key.", "Box", "box"),
+    Action("stop", "s", "stop", "Stop the box: only its disk bills on.", "Box", "box"),
+    Action("start", "u", "start", "Start a stopped box, after the same question.", "Box", "box", False),
+    Action("delete", "D", "delete", "Delete the box with its disk: nothing bills on.", "Box", "box"),
+    Action("box(1)", "right_square_bracket", "next box", "Another rented box.", "Box", "box", False),
+    Action("box(-1)", "left_square_bracket", "box before", "The rented box before.", "Box", "box", False),
 )
 
 _LEADERBOARD = (
@@ -190,6 +206,7 @@ ACTIONS: tuple[Action, ...] = (
     *_CYCLES,
     *_MANIFEST,
     *_GATE,
+    *_BOX,
     *_WATCH,
     *_LEADERBOARD,
     *_COMPARE,

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     from textual.message import Message
     from textual.screen import Screen
 
+    from clinasr_tui.errors import HostKeyError
     from clinasr_tui.flywheel.workspace import Workspace
     from clinasr_tui.messages import (
+        BoxChanged,
+        BoxKeyUnknown,
         FactsChanged,
         HostKeyUnknown,
         RunEnded,
@@ -48,6 +51,7 @@ SCREEN_CLASSES = {
     "cycles": "clinasr_tui.screens.cycles:CyclesScreen",
     "manifest": "clinasr_tui.screens.manifest:ManifestScreen",
     "gate": "clinasr_tui.screens.gate:GateScreen",
+    "box": "clinasr_tui.screens.box:BoxScreen",
     "watch": "clinasr_tui.screens.watch:WatchScreen",
     "leaderboard": "clinasr_tui.screens.leaderboard:LeaderboardScreen",
     "compare": "clinasr_tui.screens.compare:CompareScreen",
@@ -55,6 +59,8 @@ SCREEN_CLASSES = {
 """`module:class` of each screen, imported when it is first shown so that start-up stays light."""
 
 RESCAN_SECONDS = 2.0
+BOX_SECONDS = 30.0
+"""How often the meter of a rented box is drawn anew."""
 PAINT_SECONDS = 0.02
 """What the terminal gets to write the first picture before workers import and compute."""
 
@@ -124,6 +130,12 @@ class ClinasrApp(App[int]):
             gc.enable()
         self.session.painted.set()
         self._review()
+        self.session.boxes.begin()
+        self.set_interval(BOX_SECONDS, self._tick_boxes)
+
+    def _tick_boxes(self) -> None:
+        """Let the meter run, and ask Brev now and then, while there is a box."""
+        self.session.boxes.tick()
 
     def _rescan(self) -> None:
         self.run_worker(self.session.rescan(), name="rescan", group="rescan", exclusive=True)
@@ -159,6 +171,12 @@ class ClinasrApp(App[int]):
         """Hand on and look for what the run left behind."""
         self._hand_on(message)
         self._rescan()
+        self.session.stop_box_after(message.run)
+
+    def on_box_changed(self, message: BoxChanged) -> None:
+        """Hand on, and tell the stepper."""
+        self.session.set_facts(**self.session.boxes.facts())
+        self._hand_on(message)
 
     def on_run_notice(self, message: RunNotice) -> None:
         """Call the operator as they chose to be called; on another screen also by a line here."""
@@ -176,9 +194,15 @@ class ClinasrApp(App[int]):
 
     def on_host_key_unknown(self, message: HostKeyUnknown) -> None:
         """Ask the operator; nothing connects before the answer. A changed key is only shown."""
+        self._ask_trust(message.error, lambda: self.session.reconnect(message.run))
+
+    def on_box_key_unknown(self, message: BoxKeyUnknown) -> None:
+        """A new box answers for the first time: the same question."""
+        self._ask_trust(message.error, lambda: self.session.boxes.wait_for(message.name))
+
+    def _ask_trust(self, error: HostKeyError, connect: Callable[[], None]) -> None:
         from clinasr_tui.screens.trust_dialog import ChangedKeyDialog, TrustDialog
 
-        error = message.error
         if error.changed:
             self.push_screen(ChangedKeyDialog(error))
             return
@@ -191,7 +215,7 @@ class ClinasrApp(App[int]):
             except ClinasrError as problem:
                 self.post_message(Problem(str(problem)))
                 return
-            self.session.reconnect(message.run)
+            connect()
 
         self.push_screen(TrustDialog(error), answered)
 

@@ -72,6 +72,22 @@ class HostKeyUnknown(Message, bubble=False):
 
 
 @dataclass
+class BoxChanged(Message, bubble=False):
+    """There is news of a rented box, its cost or offers; read them from the session's `boxes`."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, BoxChanged)
+
+
+@dataclass
+class BoxKeyUnknown(Message, bubble=False):
+    """A box showed a key that is not confirmed; `error.changed` tells a changed key."""
+
+    name: str
+    error: HostKeyError
+
+
+@dataclass
 class Problem(Message, bubble=False):
     """One line the operator must see; the app keeps running."""
 

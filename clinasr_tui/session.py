@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from clinasr_tui.box_desk import BoxDesk
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.stepper import Facts, current_round
 from clinasr_tui.flywheel.workspace import RunRef, Workspace, open_workspace
@@ -69,6 +70,8 @@ class Session(Results):
         """Set once the first picture is on the screen; nothing computes before."""
         self.cycle_in_view: int | None = None
         """Number of the cycle the operator chose; None until then."""
+        self.boxes = BoxDesk(workspace.settings, post, start_worker)
+        """Rented boxes, which are the operator's, whatever workspace is open."""
         self._seen = identities(workspace)
         self._runs: dict[Path, WatchedRun] = {}
 
@@ -159,6 +162,14 @@ class Session(Results):
             if ref in (run.ref, run.ref.name) and run.error is not None:
                 run.error = None
                 self._follow(run)
+
+    def stop_box_after(self, name: str) -> None:
+        """A run is over: if that was armed, stop its box, unless another watched run goes on there."""
+        hosts = {run.ref.host for run in self._runs.values() if not run.ended}
+        for run in self._runs.values():
+            host = run.ref.host
+            if run.ref.name == name and run.ended and host and host not in hosts:
+                self.boxes.run_ended(host, str(run.watch.reader.snapshot().outcome))
 
     def trust(self, error: HostKeyError) -> None:
         """Remember a host's key after the operator said yes. Raises InputError for a changed key."""

@@ -17,6 +17,12 @@ DEMO = ROOT / "clinasr_tui" / "demo" / "data"
 RECORDINGS = ROOT / "tests" / "data" / "recordings"
 
 
+@pytest.fixture(autouse=True)
+def _state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test meets the state of whoever runs it: confirmed hosts, rented boxes."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg-state"))
+
+
 @pytest.fixture(scope="session")
 def demo_data() -> Path:
     """The bundled cycle and recording, read only."""

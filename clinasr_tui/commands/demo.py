@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from clinasr_tui.commands.open import require_terminal
+from clinasr_tui.commands.open import require_terminal, say_what_bills
 from clinasr_tui.commands.output import note
 
 
@@ -40,4 +40,7 @@ def run(args: argparse.Namespace) -> int:
         note(f"the demo's box is up; its host key is {box.fingerprint} (the app will ask about it)")
         if box.started_over:
             note(f"{box.workspace}: this demo was played before; it starts over")
-        return run_app(box.workspace)
+        try:
+            return run_app(box.workspace)
+        finally:
+            say_what_bills()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
+import time
 from pathlib import Path
 
-from clinasr_tui.errors import InputError
+from clinasr_tui.commands.output import note
+from clinasr_tui.errors import ClinasrError, InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +26,19 @@ def require_terminal() -> None:
         )
 
 
+def say_what_bills() -> None:
+    """The last line printed on leaving while a rented box bills, or may."""
+    from clinasr_tui.remote.box_state import BoxBook
+    from clinasr_tui.remote.box_words import leaving_line
+
+    try:
+        line = leaving_line(BoxBook().live(), time.time())
+    except ClinasrError as error:
+        line = f"it is not known whether a box bills: {error}"
+    if line:
+        note(line)
+
+
 def run(args: argparse.Namespace) -> int:
     """Open the app on a workspace."""
     require_terminal()
@@ -31,4 +46,7 @@ def run(args: argparse.Namespace) -> int:
     gc.disable()
     from clinasr_tui.app import run_app
 
-    return run_app(args.workspace)
+    try:
+        return run_app(args.workspace)
+    finally:
+        say_what_bills()

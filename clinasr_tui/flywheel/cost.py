@@ -194,5 +194,5 @@ def ending_words(offer: Offer) -> str:
         told = "" if offer.disk_price else ", published"
         return f"stop keeps the disk: {money(offer.stopped_month)} a month{told} · delete: nothing"
     if offer.stoppable is None:
-        return "⚠ not said whether this type can be stopped: count on delete, which leaves nothing to pay"
-    return "⚠ this type cannot be stopped, only deleted: delete leaves nothing to pay"
+        return "⚠ not said whether this type can be stopped · delete: nothing"
+    return "⚠ this type cannot be stopped, only deleted · delete: nothing"

@@ -54,6 +54,10 @@ class Facts:
     """The honest one: held-out rows, beyond chance, forgetting."""
     stop: str = ""
     """Why tuning should stop, "" while it need not."""
+    box_state: str = ""
+    """pending, ready or stopped; "" without a rented box."""
+    box_detail: str = ""
+    """One line about the rented box."""
 
 
 class Round(NamedTuple):
@@ -95,7 +99,11 @@ def current_round(workspace: Workspace) -> Round:
     return Round(base, run, scored[-1], scored[-2])
 
 
-_NOT_PROVIDED = "this version neither rents a box nor launches the run: bring your own GPU host"
+_BOX_STATES = {
+    "pending": StepState.RUNNING,
+    "ready": StepState.DONE,
+    "stopped": StepState.NONE,
+}
 _OUTCOMES = {
     "failed": "has failed",
     "diverged": "has diverged: its weights are lost",
@@ -118,7 +126,8 @@ def steps(workspace: Workspace, facts: Facts) -> tuple[Step, ...]:
     train = _train(turn, split, facts)
     reeval = _reeval(turn, train)
     decide = _decide(turn, baseline, reeval, facts)
-    return (manifest, baseline, gate, split, _box(turn), train, reeval, decide, _deploy(turn, decide, facts))
+    deploy = _deploy(turn, decide, facts)
+    return (manifest, baseline, gate, split, _box(turn, facts), train, reeval, decide, deploy)
 
 
 def next_step(all_steps: tuple[Step, ...]) -> Step | None:
@@ -193,14 +202,17 @@ def _split(turn: Round, manifest: Step, gate: Step) -> Step:
     return step(StepState.READY, f"run: clinasr-tui split {folder}/manifest.jsonl")
 
 
-def _box(turn: Round) -> Step:
+def _box(turn: Round, facts: Facts) -> Step:
+    """A box is one way to a GPU, so without one nothing waits for it."""
+    if facts.box_state in _BOX_STATES:
+        return Step("box", "box", _BOX_STATES[facts.box_state], facts.box_detail, "box")
     if turn.run is None:
-        detail = _NOT_PROVIDED
+        detail = "your own GPU host needs none; press 4 for offers and what they cost"
     elif turn.run.host is None:
         detail = "not needed: the run is on this machine"
     else:
         detail = f"not needed: the run is on host {turn.run.host}"
-    return Step("box", "box", StepState.NONE, detail, "")
+    return Step("box", "box", StepState.NONE, detail, "box")
 
 
 def _train(turn: Round, split: Step, facts: Facts) -> Step:

@@ -62,7 +62,9 @@ def meter_words(record: BoxRecord, now: float) -> str:
     """Hours times price, at most; what a stopped box goes on costing."""
     hours = record.hours(now)
     source = "" if record.offer.source == "live" else ", published price: NOT live"
-    words = f"≈ {money(record.cost(now))} at most ({hours:.1f} h × {money(record.offer.hourly)}{source})"
+    length = f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.0f} min"
+    price = f"{money(record.offer.hourly)} per hour"
+    words = f"≈ {money(record.cost(now))} at most ({length} at {price}{source})"
     if record.status is BoxStatus.STOPPED:
         words += f", and {money(record.offer.stopped_month)} a month for the disk"
     return words

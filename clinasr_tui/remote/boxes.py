@@ -59,11 +59,14 @@ class Boxes:
         self,
         cli: BrevCli | None = None,
         book: BoxBook | None = None,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self.cli = cli or BrevCli()
         self.book = book or BoxBook()
-        self._now = now
+        self._clock = now
+
+    def _now(self) -> float:
+        return time.time() if self._clock is None else self._clock()
 
     async def look(self) -> Account:
         """Ask Brev what is there and bring the records up to date. Raises InputError for a broken state."""

@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from textual.timer import Timer
 
     from clinasr_tui.flywheel.progress import Progress
-    from clinasr_tui.messages import FactsChanged, RunEnded, RunUpdated, WorkChanged, WorkspaceChanged
+    from clinasr_tui.messages import (
+        BoxChanged,
+        FactsChanged,
+        RunEnded,
+        RunUpdated,
+        WorkChanged,
+        WorkspaceChanged,
+    )
     from clinasr_tui.session import CycleJob, Session
 
 T = TypeVar("T")
@@ -69,7 +76,7 @@ class CockpitScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Title line, the subclass's body, lines for long work and for problems, two lines of keys."""
-        yield TitleLine(self.session.workspace.name, self.title_text())
+        yield TitleLine(self.session.workspace.name, self.title_text(), *self.session.boxes.headline())
         with Vertical(id="body"):
             yield from self.compose_body()
         yield WorkLine()
@@ -180,6 +187,7 @@ class CockpitScreen(Screen[None]):
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         """Come up with the newest state."""
+        self._show_billing()
         self.refresh_view()
         self._follow_work()
 
@@ -189,6 +197,13 @@ class CockpitScreen(Screen[None]):
 
     def on_facts_changed(self, message: FactsChanged) -> None:
         """A background answer came; only the stepper minds."""
+
+    def on_box_changed(self, message: BoxChanged) -> None:
+        """A rented box has news: the title line says what it costs."""
+        self._show_billing()
+
+    def _show_billing(self) -> None:
+        self.query_one(TitleLine).billing(*self.session.boxes.headline())
 
     def on_run_updated(self, message: RunUpdated) -> None:
         """A watched run has news."""

@@ -32,22 +32,35 @@ class KeyLine(Widget):
     def render(self) -> Content:
         """Keys in table order; what does not fit ends in … and stands in the help (?)."""
         width = self.content_size.width
+        wide = "  "
+        bare: set[str] = set()
+        if self._target == "app":
+            # Every screen stays in sight: what works everywhere gives way, the last one first.
+            others = [action.id for action in reversed(self._actions) if not _is_screen(action)]
+            if self._line(wide, bare, 10_000).cell_length > width:
+                wide = " "
+            while others and self._line(wide, bare, 10_000).cell_length > width:
+                bare.add(others.pop(0))
+        return self._line(wide, bare, width)
+
+    def _line(self, wide: str, bare: set[str], width: int) -> Content:
+        """The keys in `width` cells; `wide` is the gap between keys, those in `bare` have no label."""
         line = Content("")
         for place, action in enumerate(self._actions):
-            gap = "" if place == 0 else "  " if self._target == "screen" or not _is_screen(action) else " "
-            part = Content.assemble(gap, self._one(action))
+            gap = "" if place == 0 else wide if self._target == "screen" or not _is_screen(action) else " "
+            part = Content.assemble(gap, self._one(action, bare=action.id in bare))
             rest = len(self._actions) - place - 1
             if line.cell_length + part.cell_length > width - (2 if rest else 0):
                 return Content.assemble(line, (" …", "$quiet"))
             line = line + part
         return line
 
-    def _one(self, action: Action) -> Content:
+    def _one(self, action: Action, *, bare: bool) -> Content:
         key = key_names(action.key, only_first=True)
         here = bool(self._current) and action.id == self._current
-        part = Content.assemble(
-            (key, "bold $accent"), " ", (action.label, "bold reverse" if here else "$foreground 80%")
-        )
+        part = Content.styled(key, "bold $accent")
+        if not bare:
+            part = Content.assemble(part, " ", (action.label, "bold reverse" if here else "$foreground 80%"))
         name = action.id.partition("(")[0]
         target = action.id if "." in name else f"{self._target}.{action.id}"
         return part.stylize(Style.from_meta({"action": target}))

@@ -15,8 +15,10 @@ class TitleLine(Widget):
     TitleLine { height: 1; dock: top; background: $panel; padding: 0 1; }
     """
 
-    def __init__(self, workspace: str, screen: str) -> None:
+    def __init__(self, workspace: str, screen: str, box: str, bills: bool) -> None:
+        """`box` says what is billed; `bills` makes it loud."""
         super().__init__()
+        self._box, self._bills = box, bills
         self._workspace = workspace
         self._screen = screen
 
@@ -26,9 +28,15 @@ class TitleLine(Widget):
             self._screen = screen
             self.refresh()
 
+    def billing(self, box: str, bills: bool) -> None:
+        """Show what is billed now."""
+        if (box, bills) != (self._box, self._bills):
+            self._box, self._bills = box, bills
+            self.refresh()
+
     def render(self) -> Content:
         """One line as wide as the screen; the left side gives way."""
-        right = "box: none billing"
+        right = self._box
         left = Content.assemble(
             ("clinasr-tui", "bold $primary"),
             (" · ", "$quiet"),
@@ -38,4 +46,5 @@ class TitleLine(Widget):
         )
         room = max(0, self.content_size.width - len(right) - 2)
         left = left.truncate(room, ellipsis=True)
-        return Content.assemble(left.pad_right(room - left.cell_length + 2), (right, "$quiet"))
+        style = "bold $accent" if self._bills else "$quiet"
+        return Content.assemble(left.pad_right(room - left.cell_length + 2), (right, style))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
@@ -25,10 +26,7 @@ class FakeBrev:
             f'exec "{sys.executable}" -I -S "{script}" "$@"\n'
         )
         self.program.chmod(0o755)
-        self._write(fake_brev.new_cloud())
-
-    def _write(self, state: dict[str, Any]) -> None:
-        (self.folder / "cloud.json").write_text(json.dumps(state))
+        fake_brev.write(folder, fake_brev.new_cloud())
 
     @property
     def cloud(self) -> dict[str, Any]:
@@ -37,7 +35,9 @@ class FakeBrev:
 
     def set(self, **changes: Any) -> None:
         """Change the cloud or make it faulty."""
-        self._write({**self.cloud, **changes})
+        with (self.folder / "cloud.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            fake_brev.write(self.folder, {**self.cloud, **changes})
 
     @property
     def boxes(self) -> list[dict[str, Any]]:

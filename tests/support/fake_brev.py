@@ -87,6 +87,13 @@ def new_cloud() -> dict[str, object]:
     }
 
 
+def write(folder: Path, state: dict[str, object]) -> None:
+    """Write the cloud's state in one go: a test may look at any moment."""
+    temporary = folder / f".cloud.{os.getpid()}"
+    temporary.write_text(json.dumps(state, indent=1))
+    temporary.replace(folder / "cloud.json")
+
+
 def die(line: str) -> None:
     """All errors are one line on standard error with exit code 1."""
     sys.stderr.write(line + "\n")
@@ -98,21 +105,15 @@ class Cloud:
 
     def __init__(self) -> None:
         self.folder = Path(os.environ["BREV_FAKE_DIR"])
-        self._file = (self.folder / "cloud.json").open("r+")
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        self.state = json.load(self._file)
+        self._lock = (self.folder / "cloud.lock").open("a")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self.state = json.loads((self.folder / "cloud.json").read_text())
 
     def save(self) -> None:
-        self._file.seek(0)
-        self._file.truncate()
-        json.dump(self.state, self._file, indent=1)
-        self._file.flush()
+        write(self.folder, self.state)
 
     def release(self) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_UN)
-
-    def take(self) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def box(self, name: str) -> dict[str, object]:
         for box in self.state["boxes"]:
