@@ -8,8 +8,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from clinasr_tui.errors import InputError, RemoteError
+from clinasr_tui.errors import ClinasrError, InputError, RemoteError
 from clinasr_tui.remote import followed, follower, follower_io, frames, gpu_loop, writer_watch
+from clinasr_tui.remote.backlog import feed
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.remote.mirror import safe_path
 from clinasr_tui.remote.scripts import start_script
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 _COMMAND_NOT_FOUND = 127
 _SILENCE = 15.0  # seconds; the follower speaks every two
 _MOST_LINES = 200_000  # kept for a reader of updates who is slow
+_AT_ONCE = 1 << 16  # bytes; what a running run writes is read as it comes
+_PAUSE = 0.002  # seconds without a byte: time to read
+_READ_EVERY = 0.1  # seconds, however fast the bytes come
+# These act on the reader or say that all has been read. So may a file that starts over.
+_AFTER_ALL_READ = (frames.FileFrame, frames.Record, frames.CaughtUp, frames.End)
 _LEASE = 30.0  # seconds without a word from us after which the follower ends
 _LOOK_FOR_WRITERS = 4.0  # seconds
 _SCRIPT = (follower_io, followed, gpu_loop, writer_watch, follower)
@@ -69,8 +75,15 @@ class RunContact:
         self._mirror = mirror
         self._reader = reader
         self._local = local
+        self._backlog = mirror.backlog
+        self._read_at = time.monotonic()
         self._paths: dict[int, str] = {}
         self.inbox = Inbox()
+
+    @property
+    def is_behind(self) -> bool:
+        """True while bytes are mirrored that the reader has not had yet."""
+        return bool(self._backlog)
 
     async def pump(self, host: Host, *, once: bool) -> None:
         """Run the follower on `host` until it ends, filling the inbox.
@@ -82,26 +95,60 @@ class RunContact:
         try:
             decoder = frames.FrameDecoder(host.name)
             while not self.inbox.ended:
-                try:
-                    async with asyncio.timeout(_SILENCE):
-                        chunk = await process.read()
-                except TimeoutError:
-                    what = f"the follower has said nothing for {_SILENCE:g} s"
-                    raise UnreachableError(what, where=host.name) from None
+                chunk = await self._next_chunk(host, process)
                 if not chunk:
                     raise await self._ended_early(host, process)
                 self.inbox.heard_at = self._reader.heard_at = time.time()
                 for frame in decoder.feed(chunk):
+                    if isinstance(frame, _AFTER_ALL_READ):
+                        await self._read_all()
                     self._take(frame, host)
                 self.inbox.news.set()
                 # Bulk data is always ready; the screen must have its turn too.
                 await asyncio.sleep(0)
-                if len(self.inbox.lines) > _MOST_LINES:
-                    self.inbox.taken.clear()
-                    await self.inbox.taken.wait()
+        except ClinasrError:
+            await self._read_all()
+            raise
         finally:
             beating.cancel()
             await process.close()
+
+    async def _next_chunk(self, host: Host, process: Process) -> bytes:
+        """What the follower says next; what is mirrored is read while it is silent, and now and then."""
+        coming = asyncio.ensure_future(process.read())
+        try:
+            while self._backlog and not coming.done():
+                if time.monotonic() - self._read_at < _READ_EVERY:
+                    await asyncio.wait((coming,), timeout=_PAUSE)
+                if not coming.done() or time.monotonic() - self._read_at >= _READ_EVERY:
+                    await self._read_slice()
+            async with asyncio.timeout(_SILENCE):
+                return await coming
+        except TimeoutError:
+            what = f"the follower has said nothing for {_SILENCE:g} s"
+            raise UnreachableError(what, where=host.name) from None
+        finally:
+            if not coming.cancel() and not coming.cancelled():
+                coming.exception()  # else the loop would complain that nobody looked
+
+    async def _read_slice(self) -> None:
+        """Read a little of what is mirrored."""
+        path = self._backlog.path
+        before = self._reader.damaged(path)
+        self.inbox.lines.take(self._backlog.read(self._mirror.read, self._reader))
+        self._tell_damage(path, before)
+        self.inbox.fresh = True
+        self.inbox.news.set()
+        await asyncio.sleep(0)
+        if len(self.inbox.lines) > _MOST_LINES:
+            self.inbox.taken.clear()
+            await self.inbox.taken.wait()
+        self._read_at = time.monotonic()
+
+    async def _read_all(self) -> None:
+        """Read all that is mirrored."""
+        while self._backlog:
+            await self._read_slice()
 
     def _request(self, once: bool) -> dict[str, object]:
         """What the follower is asked for."""
@@ -214,8 +261,20 @@ class RunContact:
         self._mirror.append(path, frame.data)
         if path not in LIVE_FILES:  # The others are not the run's own: they say nothing of its writing.
             self.inbox.last_write = max(self.inbox.last_write, time.monotonic() - frame.age)
-        name = self._mirror.name(path)
-        self.inbox.lines.take(feed(self._reader, path, name, frame.data, time.time() - frame.age))
+        name, at = self._mirror.name(path), time.time() - frame.age
+        if self._backlog or len(frame.data) > _AT_ONCE:
+            self._backlog.add(path, name, frame.offset, frame.offset + len(frame.data), at)
+        else:
+            before = self._reader.damaged(path)
+            self.inbox.lines.take(feed(self._reader, path, name, frame.data, at))
+            self._tell_damage(path, before)
+
+    def _tell_damage(self, path: str, before: int) -> None:
+        """Say that a checksum was wrong: points are missing from the curve, and not by the run's doing."""
+        more = self._reader.damaged(path) - before
+        if more:
+            what = "1 record or stretch was" if more == 1 else f"{more} records or stretches were"
+            self.inbox.notes.append(f"{path} is damaged: {what} skipped, the points around it are kept")
 
 
 async def _beat(process: Process) -> None:
@@ -224,11 +283,6 @@ async def _beat(process: Process) -> None:
         while True:
             await asyncio.sleep(_LEASE / 6)
             await process.write(b"\n")
-
-
-def feed(reader: RunReader, path: str, name: str, data: bytes, at: float) -> LogLines:
-    """Feed bytes of `path` written at `at` (Unix seconds), mirrored as `name`; lines point there."""
-    return placed(reader.feed(path, data, at=at), lambda file: name if file == path else file)
 
 
 def placed(lines: LogLines, name_of: Callable[[str], str]) -> LogLines:

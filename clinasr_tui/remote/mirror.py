@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import InputError
+from clinasr_tui.remote.backlog import Backlog
 from clinasr_tui.remote.followed import TAIL
 from clinasr_tui.remote.follower import DEPTH
 from clinasr_tui.training.layout import WATCHED_PATTERNS
@@ -89,6 +90,7 @@ class Mirror:
         self._source = source
         self.doubted: set[str] = set()
         """Exit records that belong to an earlier start of the run."""
+        self.backlog = Backlog()
         self._lock = -1 if folder is None else _lock(folder)
         self.shared = folder is not None and self._lock < 0
         """True if another process writes to the folder that was asked for."""
@@ -111,6 +113,17 @@ class Mirror:
     def content(self, path: str) -> bytes:
         """All bytes of the current generation of a small file."""
         return (self.folder / self.name(path)).read_bytes() if self.size(path) else b""
+
+    def read(self, name: str, start: int, length: int) -> bytes:
+        """Bytes of a file of the mirror. Raises InputError if they are no longer there."""
+        try:
+            with (self.folder / name).open("rb") as file:
+                data = os.pread(file.fileno(), length, start)
+        except OSError as error:
+            raise _unreadable(self.folder / name, error.strerror or "unknown") from error
+        if not data:
+            raise _unreadable(self.folder / name, "bytes that were written are gone")
+        return data
 
     def have(self) -> dict[str, dict[str, object]]:
         """What the follower must know to send only the bytes after ours."""
@@ -290,6 +303,11 @@ def _lock(folder: Path) -> int:
         # Some network file systems have no locks; following must not depend on them.
         return fd
     return fd
+
+
+def _unreadable(path: Path, why: str) -> InputError:
+    remedy = "Leave the mirror's files alone while the run is followed; watch again to go on."
+    return InputError(f"the run's mirrored bytes cannot be read: {why}", where=str(path), remedy=remedy)
 
 
 def _unwritable(folder: Path, error: OSError) -> InputError:

@@ -15,7 +15,8 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from clinasr_tui.remote.contact import Inbox, RunContact, feed, placed
+from clinasr_tui.remote.backlog import feed
+from clinasr_tui.remote.contact import Inbox, RunContact, placed
 from clinasr_tui.remote.host import SshSettings, UnreachableError
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.remote.mirror import Mirror, NoRoomError
@@ -140,6 +141,9 @@ class RunWatch:
                     await asyncio.sleep(0)
                 else:
                     self._reader.reset(path)
+            while mirror.backlog:  # left by an iteration that was broken off
+                yield WatchUpdate(Contact.CONNECTING, lines=mirror.backlog.read(mirror.read, self._reader))
+                await asyncio.sleep(0)
             async with aclosing(self._contacts(mirror, once)) as contacts:
                 async for update in contacts:
                     yield update
@@ -213,7 +217,7 @@ class RunWatch:
                 if inbox.fresh and inbox.greeted:
                     yield self._update(inbox)
                     await asyncio.sleep(_APART)
-                elif not once and inbox.caught_up and self._has_ended(inbox):
+                elif not once and inbox.caught_up and not contact.is_behind and self._has_ended(inbox):
                     return
             if inbox.fresh and inbox.greeted:
                 yield self._update(inbox)

@@ -243,7 +243,7 @@ class RunReader:
             samples=told.main.sample_count,
             event_files=len(self._events),
             health=health.alerts(found),
-            damaged=self._damaged_before + sum(reader.damaged for reader in self._events.values()),
+            damaged=self._damaged_before + sum(map(self.damaged, self._events)),
             **_files(told),
         )
         return dataclasses.replace(snapshot, headline=outcome.headline(snapshot))
@@ -267,6 +267,11 @@ class RunReader:
         """GPUs of the machine the run is on, by index, from the file that tells most; () without any."""
         readers = sorted(self._gpus.items(), key=lambda item: (-item[1].count, item[0]))
         return readers[0][1].tracks if readers else ()
+
+    def damaged(self, file: str) -> int:
+        """Records and stretches of an event file that had to be skipped; 0 for any other file."""
+        reader = self._events.get(file)
+        return reader.damaged if reader else 0
 
     @property
     def train_loss(self) -> Series:
