@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from clinasr_tui.commands.output import add_json, note, print_json
 from clinasr_tui.commands.sources import settings_of
+from clinasr_tui.commands.stop_when_done import StopWhenDone
 from clinasr_tui.errors import ExitCode, HostKeyError
 from clinasr_tui.training.snapshot import Outcome, RunSnapshot
 
@@ -40,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="until the run has ended (the default); with --json print one event a line",
     )
     parser.add_argument(
+        "--stop-when-done", action="store_true", help="then stop the rented box that --host names"
+    )
+    parser.add_argument(
         "--mirror", type=Path, metavar="DIR", help="keep the run's bytes here and resume from it"
     )
     parser.add_argument("--ssh-config", type=Path, metavar="FILE", help="instead of ~/.ssh/config")
@@ -57,11 +61,15 @@ def run(args: argparse.Namespace) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Into a file or a pipe too each line must be there when it is told.
         sys.stdout.reconfigure(line_buffering=True)
-    snapshot = asyncio.run(_watch(args))
+    stop_box = StopWhenDone(args)
+    with stop_box.told_if_cut_off():
+        snapshot = asyncio.run(_watch(args))
     if args.json and not args.follow:
         from clinasr_tui.training.run_document import to_json
 
         print_json("watch", to_json(snapshot))
+    if not stop_box.after(snapshot.outcome):
+        return ExitCode.REMOTE
     return ExitCode.OK if snapshot.outcome in (Outcome.FINISHED, Outcome.RUNNING) else ExitCode.NO
 
 

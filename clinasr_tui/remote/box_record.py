@@ -164,6 +164,18 @@ def _closed(
     return tuple((begin, now if end is None else end) for begin, end in spans)
 
 
+def agreed(record: BoxRecord) -> dict[str, Any]:
+    """What was consented to, for the record of a run on this box."""
+    return {
+        "id": record.consent,
+        "box": record.name,
+        "type": record.offer.type,
+        "price_per_hour": record.offer.hourly,
+        "price_source": str(record.offer.source),
+        "agreed_at": record.asked_at,
+    }
+
+
 # --- JSON ------------------------------------------------------------------------------------------
 
 

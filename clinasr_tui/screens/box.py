@@ -192,6 +192,7 @@ class BoxScreen(CockpitScreen):
             self._draw()
 
     def _ask(self, name: str, offer: Offer, action: str) -> None:
+        self.show_problem(None)
         dialog = CostDialog(name, offer, cost_lines(offer, name), honest=LAPTOP_WORDS, action=action)
 
         def answered(consent: Consent | None) -> None:
