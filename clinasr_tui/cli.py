@@ -28,6 +28,7 @@ COMMANDS = {
     "gate": Command("gate", "is fine-tuning the right next step?"),
     "split": Command("split", "train and validation manifests, as published"),
     "compare": Command("compare", "two cycles side by side, and what to do next"),
+    "train": Command("train", "launch a cycle's fine-tuning run and detach"),
     "watch": Command("watch", "follow a run folder, here or on a host"),
     "provision": Command("provision", "rent one GPU box, after YES was typed for its price"),
     "box": Command("box", "what is rented, what it has cost, and offers"),

@@ -1,4 +1,4 @@
-"""The consent prompt on a real terminal: the word is read key by key, a paste or a pipe is no answer."""
+"""Prompts for consent on a real terminal: the word is read key by key, a paste or a pipe is no answer."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 import sys
 import termios
 import tty
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from clinasr_tui.commands.output import note
 from clinasr_tui.errors import InputError
 from clinasr_tui.remote.consent import NOTHING_CREATED, WORD, Consent, TypedWord
+from clinasr_tui.remote.typed_word import KeyedWord
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.cost import Offer
@@ -20,11 +21,17 @@ if TYPE_CHECKING:
 _STDIN, _STDERR = 0, 2
 _PASTES_MARKED, _PASTES_PLAIN = b"\x1b[?2004h", b"\x1b[?2004l"
 _ESCAPE = 0x1B
+T = TypeVar("T")
+
+
+def is_terminal() -> bool:
+    """True if there is a terminal to ask on and to read the answer from."""
+    return os.isatty(_STDIN) and os.isatty(_STDERR)
 
 
 def require_terminal() -> None:
     """Consent is typed at a terminal. Raises InputError before anything else happens."""
-    if not (os.isatty(_STDIN) and os.isatty(_STDERR)):
+    if not is_terminal():
         raise InputError(
             f"consent must be typed at a terminal, and standard input or error is none: {NOTHING_CREATED}",
             remedy="Run it in a terminal; no flag, variable or pipe can stand in for the typed word",
@@ -41,22 +48,33 @@ def ask(
     verb = "provision" if action == "create" else "start it"
     word = TypedWord(name, offer, door="terminal", action=action)
     word.stop_when_done = stop_when_done
+    return _answer(word, f"Type {WORD} to {verb}, anything else cancels: ", word.enter) or None
+
+
+def ask_word(wanted: str, purpose: str) -> bool:
+    """True if exactly `wanted` was typed at the terminal, key by key."""
+    word = KeyedWord(wanted)
+    return _answer(word, f"Type {wanted} {purpose}, anything else cancels: ", word.is_typed) or False
+
+
+def _answer(word: KeyedWord, prompt: str, enter: Callable[[], T]) -> T | None:
+    """What `enter` says once Enter was pressed; None if the prompt was left otherwise."""
     with _key_by_key():
-        _show(f"Type {WORD} to {verb}, anything else cancels: ")
+        _show(prompt)
         # What was typed ahead of the prompt is no answer to it.
         termios.tcflush(_STDIN, termios.TCIFLUSH)
         word.shown()
         try:
-            consent = _read(word)
+            answer = _read(word, enter)
         except KeyboardInterrupt:
-            consent = None
+            answer = None
         _show("\r\n")
-    if consent is None and word.spoiled:
+    if not answer and word.spoiled:
         note(f"  {word.spoiled}")
-    return consent
+    return answer
 
 
-def _read(word: TypedWord) -> Consent | None:
+def _read(word: KeyedWord, enter: Callable[[], T]) -> T | None:
     while True:
         chunk = os.read(_STDIN, 4096)
         if not chunk or chunk[0] == 4:  # end of file, Ctrl-D
@@ -69,7 +87,7 @@ def _read(word: TypedWord) -> Consent | None:
                 return None
         elif text in ("\r", "\n"):
             if not early:
-                return word.enter()
+                return enter()
         elif text in ("\x7f", "\x08"):
             word.backspace()
             _show("" if early else "\b \b")

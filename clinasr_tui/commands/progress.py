@@ -32,29 +32,30 @@ def progress_line(work: str) -> Iterator[Progress | None]:
         line.erase()
 
 
-class _Line:
-    def __init__(self, work: str) -> None:
-        self._work = work
-        self._begun = self._shown = monotonic()
+class StatusLine:
+    """One line of standard error that is written over; nothing where `seen` says that nobody would see it."""
+
+    def __init__(self, *, seen: bool) -> None:
+        self._seen = seen
+        self._shown = float("-inf")
         self._length = 0
 
-    def show(self, fraction: float) -> bool:
-        """Never cancels: Ctrl-C does."""
+    def write(self, text: str) -> None:
+        """Show `text` in the line, at most ten times a second."""
         now = monotonic()
-        if now - self._begun >= _SILENT_SECONDS and now - self._shown >= _SECONDS_PER_LINE:
-            self._shown = now
-            left = left_text(now - self._begun, fraction)
-            self._write(f"{self._work} {fraction:4.0%}{f', {left} left' if left else ''}")
-        return True
+        if not self._seen or now - self._shown < _SECONDS_PER_LINE:
+            return
+        self._shown = now
+        self._put(text)
 
     def erase(self) -> None:
         """Leave an empty line behind."""
         if self._length:
-            self._write("")
+            self._put("")
             sys.stderr.write("\r")
             sys.stderr.flush()
 
-    def _write(self, text: str) -> None:
+    def _put(self, text: str) -> None:
         text = text[: shutil.get_terminal_size().columns - 1]
         padded = f"\r{text:<{self._length}}"
         # Known before it is written: Ctrl-C may come in between, and the line must still be erased.
@@ -62,3 +63,18 @@ class _Line:
         sys.stderr.write(padded)
         sys.stderr.flush()
         self._length = len(text)
+
+
+class _Line(StatusLine):
+    def __init__(self, work: str) -> None:
+        super().__init__(seen=True)
+        self._work = work
+        self._begun = self._shown = monotonic()
+
+    def show(self, fraction: float) -> bool:
+        """Never cancels: Ctrl-C does."""
+        seconds = monotonic() - self._begun
+        if seconds >= _SILENT_SECONDS:
+            left = left_text(seconds, fraction)
+            self.write(f"{self._work} {fraction:4.0%}{f', {left} left' if left else ''}")
+        return True

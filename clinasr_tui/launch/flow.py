@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -130,6 +131,7 @@ async def _as_process(
     handle = RunHandle(plan.places.run, folder, None)
     if await is_alive(handle, host):
         raise _running(plan, host.name)
+    await _expect_script(plan, host)
     sent = await _ship(plan, packed, host, machine, tell)
     prepared = Prepared(plan, machine, packed, "", sent)
     about_to_start(prepared)
@@ -138,6 +140,21 @@ async def _as_process(
     starting = asyncio.ensure_future(ask(host, (detach,), request, "started", _START_SECONDS))
     answer = await _or_undo(starting, lambda: cancel(handle, host, seconds=_UNDO_SECONDS))
     return Launched(prepared, str(answer.get("pid")))
+
+
+async def _expect_script(plan: Plan, host: Host) -> None:
+    script = plan.files.script
+    process = await host.start(["test", "-f", script])
+    try:
+        code, _ = await process.wait()
+    finally:
+        await process.close()
+    if code:
+        raise RemoteError(
+            "NeMo's script is not there",
+            where=f"{host.name}:{script}",
+            remedy="Name the NeMo checkout by its absolute path (--nemo-root).",
+        )
 
 
 async def _or_undo(starting: asyncio.Future[T], undo: Callable[[], Awaitable[object]]) -> T:
@@ -197,6 +214,10 @@ def _expect_able(plan: Plan, packed: Packed, machine: Machine) -> None:
             where=machine.name,
             remedy="Install the driver, or choose another machine.",
         )
+    if plan.recipe.num_nodes > 1:
+        raise InputError(
+            "nodes: a run launched from here uses one machine", remedy="Set it to 1, or use a cluster."
+        )
     for objection in objections(plan.recipe, packed.train.rows, machine.gpus):
         if objection.fatal:
             raise InputError(f"{objection.name}: {objection.message}", remedy="Change the recipe.")
@@ -223,8 +244,11 @@ def _image(engine: Engine, plan: Plan, machine: Machine, tell: Tell) -> ImageFac
             remedy="Make room, or take a machine with a larger disk.",
         )
 
+    begun = time.monotonic()
+
     def pulled(now: Pulled) -> bool:
-        text = f"{now.done / 1e9:.1f} of {now.total / 1e9:.1f} GB" if now.total else now.status
+        size = f"{now.done / 1e9:.1f} of {now.total / 1e9:.1f} GB{_rate(now.done, begun)}"
+        text = size if now.total else now.status
         return tell(Progress(Step.IMAGE, text, now.done / now.total if now.total else None))
 
     return engine.pull(plan.image, pulled)
@@ -256,8 +280,11 @@ async def _ship(plan: Plan, packed: Packed, host: Host, machine: Machine, tell: 
     """Send what is lacking and check it where the run will read it."""
     items = [*packed.items, *plan.launch_items((machine.uid, machine.gid))]
 
+    begun = time.monotonic()
+
     def sending(now: Sent) -> bool:
-        text = f"{now.done_bytes / 1e6:.1f} of {now.bytes / 1e6:.1f} MB, {now.there} files are there already"
+        size = f"{now.done_bytes / 1e6:.1f} of {now.bytes / 1e6:.1f} MB{_rate(now.done_bytes, begun)}"
+        text = f"{size}, {now.there} files are there already" if now.there else size
         return tell(Progress(Step.SEND, text, now.done_bytes / now.bytes if now.bytes else 1.0))
 
     _told(tell, Progress(Step.SEND))
@@ -268,6 +295,12 @@ async def _ship(plan: Plan, packed: Packed, host: Host, machine: Machine, tell: 
     answer = await ask(host, (data_check,), request, "checked", _CHECK_SECONDS)
     _expect_sound(answer, packed, machine)
     return sent
+
+
+def _rate(done: int, begun: float) -> str:
+    """How fast it goes, once that can be told."""
+    seconds = time.monotonic() - begun
+    return f" at {done / seconds / 1e6:.1f} MB/s" if done and seconds > 1 else ""
 
 
 def _expect_sound(answer: dict[str, Any], packed: Packed, machine: Machine) -> None:

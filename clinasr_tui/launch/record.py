@@ -19,9 +19,14 @@ from clinasr_tui.flywheel.workspace import RUN_INFO_FILE
 if TYPE_CHECKING:
     from clinasr_tui.launch.flow import Prepared
     from clinasr_tui.launch.packing import Side
+    from clinasr_tui.remote.box_record import BoxRecord
     from clinasr_tui.training.snapshot import RunSnapshot
 
 SCHEMA = "clinasr.run/1"
+LAUNCHING, STARTED, NOT_STARTED, ENDED = "launching", "started", "not started", "ended"
+UNCLEAR = "start unclear"
+"""Contact was lost while the start was asked for: looking at the machine tells."""
+_OF_A_START = ("launched_at", "ended_at", "outcome", "exit_code", "hyperparameters", "gate", "end", "health")
 
 
 def launch_record(
@@ -29,9 +34,10 @@ def launch_record(
     *,
     host: str | None,
     gate: Mapping[str, Any],
-    consent: Mapping[str, Any] | None = None,
+    box: BoxRecord | None = None,
 ) -> dict[str, Any]:
-    """What is known when a run is started; `gate` is its verdict and the typed override, if any."""
+    """What is known when a run is started; `gate` is its verdict and the typed override, if any, `box` the
+    rented machine it runs on."""
     plan, machine, packed = prepared.plan, prepared.machine, prepared.packed
     places = plan.places
     standing = base_standing(plan.base)
@@ -40,12 +46,16 @@ def launch_record(
         "run": places.run,
         "host": host,
         "run_dir": places.at(places.run_dir),
-        "state": "launching",
+        "root": places.root,
+        "state": LAUNCHING,
         "base": {"name": plan.base, "standing": str(standing.standing)},
         "backend": str(plan.backend),
         "image": plan.image if plan.mounts else None,
         "image_digest": prepared.image or None,
         "container": places.container if plan.mounts else None,
+        "python": plan.python,
+        "nemo_root": plan.nemo_root or None,
+        "cpu": plan.cpu,
         "command": plan.command,
         "overrides": plan.overrides,
         "mounts": plan.mounts,
@@ -53,7 +63,7 @@ def launch_record(
         "steps": plan.recipe.steps(packed.train.rows),
         "data": {**_side("train", packed.train), **_side("validation", packed.validation)},
         "gate": dict(gate),
-        "consent": dict(consent) if consent else None,
+        "consent": None if box is None else _consent(box),
         "machine": {
             "gpus": [
                 {"name": gpu.name, "memory_mib": gpu.memory_mib, "capability": list(gpu.capability)}
@@ -69,6 +79,23 @@ def launch_record(
     }
 
 
+def _consent(box: BoxRecord) -> dict[str, Any]:
+    """What the operator agreed to pay; the consent log has more under the id."""
+    return {
+        "id": box.consent,
+        "box": box.name,
+        "type": box.offer.type,
+        "price_per_hour": box.offer.hourly,
+        "price_source": str(box.offer.source),
+        "asked_at": box.asked_at,
+    }
+
+
+def earlier_start(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a resumed run's record keeps of a start before."""
+    return {key: record[key] for key in _OF_A_START if key in record}
+
+
 def _side(name: str, side: Side) -> dict[str, Any]:
     return {
         f"{name}_rows": side.rows,
@@ -77,24 +104,41 @@ def _side(name: str, side: Side) -> dict[str, Any]:
     }
 
 
-def end_record(snapshot: RunSnapshot) -> dict[str, Any]:
-    """What a run's end adds: outcome, last figures, alerts. No figure is there that the run did not log."""
-    return {
-        "state": "ended",
+def end_record(snapshot: RunSnapshot, exit_record: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a run's end adds: outcome, last figures, alerts. No figure is there that the run did not log.
+
+    `exit_record` is the run's exit.json, which knows when it ended and what it ran with.
+    """
+    left = exit_record or {}
+    at = left.get("ended")
+    found: dict[str, Any] = {
+        "state": ENDED,
         "outcome": str(snapshot.outcome),
         "exit_code": snapshot.exit_code,
-        "ended_at": time.time(),
+        "ended_at": at if isinstance(at, int | float) else snapshot.last_activity or time.time(),
         "end": {
             "train_loss": _finite(snapshot.train_loss),
             "val_wer": [[step, _finite(value)] for step, value in snapshot.val_wer],
             "steps": None if snapshot.step is None else snapshot.step + 1,
+            "max_steps": snapshot.max_steps,
             "points": snapshot.points,
+            "headline": snapshot.headline,
         },
         "health": [
-            {"id": alert.id, "severity": str(alert.severity), "message": alert.message}
+            {
+                "id": alert.id,
+                "severity": str(alert.severity),
+                "message": alert.message,
+                "first_step": alert.first_step,
+            }
             for alert in snapshot.health
         ],
     }
+    if left:
+        found["exit"] = {
+            key: left.get(key) for key in ("signal", "asked", "oom", "started", "queued_seconds", "by")
+        }
+    return found
 
 
 def _finite(value: float | None) -> float | None:

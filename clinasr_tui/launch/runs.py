@@ -7,17 +7,30 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clinasr_tui.errors import InputError
+from clinasr_tui.errors import ClinasrError, InputError
 from clinasr_tui.flywheel.bases import DEFAULT_BASE, base_standing
 from clinasr_tui.flywheel.overrides import RUN_NAME
-from clinasr_tui.flywheel.recipe import Recipe, propose
+from clinasr_tui.flywheel.recipe import FP32, Recipe, propose
 from clinasr_tui.flywheel.split import TRAIN_FILE, VALIDATION_FILE
 from clinasr_tui.flywheel.workspace import RUN_INFO_FILE
+from clinasr_tui.launch.control import handle_of
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.flow import Launched, Prepared, Tell, launch
 from clinasr_tui.launch.places import DEFAULT_ROOT, Places
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend, Plan
-from clinasr_tui.launch.record import amend_record, launch_record, write_record
+from clinasr_tui.launch.record import (
+    NOT_STARTED,
+    STARTED,
+    UNCLEAR,
+    amend_record,
+    earlier_start,
+    launch_record,
+    read_record,
+    write_record,
+)
+from clinasr_tui.remote.box_state import BoxBook
+from clinasr_tui.remote.host import UnreachableError
+from clinasr_tui.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +38,8 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.gate import GateResult
     from clinasr_tui.flywheel.recipe import Gpu, Proposal
     from clinasr_tui.flywheel.workspace import Cycle
+    from clinasr_tui.launch.machine import Machine
+    from clinasr_tui.remote.box_record import BoxRecord
     from clinasr_tui.remote.host import Host
 
 OVERRIDE_WORD = "SMOKE"
@@ -33,19 +48,57 @@ OVERRIDE_WORD = "SMOKE"
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the operator chose for a run; "" and None leave it to the workspace and the machine."""
+    """What the operator chose for a run; "" and None leave it to the workspace, the machine or, where a run
+    is resumed, to what it was started with."""
 
     run: str = ""
     base: str = ""
-    backend: Backend = Backend.DOCKER
-    image: str = NEMO_IMAGE
-    root: str = DEFAULT_ROOT
-    python: str = "python3"
+    backend: Backend | None = None
+    image: str = ""
+    root: str = ""
+    python: str = ""
     nemo_root: str = ""
-    cpu: bool = False
+    cpu: bool | None = None
     resume: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the recipe that were set by hand."""
+
+
+def as_before(cycle: Cycle, choices: Choices) -> Choices:
+    """The choices of a run that is resumed, what was not chosen now taken from its record.
+
+    Raises InputError if there is no such run, or none that was launched from here.
+    """
+    if not choices.resume:
+        return choices
+    record = read_record(cycle.folder / "models" / run_name(cycle, choices.run, resume=True))
+    handle_of(record)
+    base, settings = record.get("base"), record.get("hyperparameters")
+    return replace(
+        choices,
+        base=choices.base or (base or {}).get("name", ""),
+        backend=choices.backend or Backend(record["backend"]),
+        image=choices.image or record.get("image") or "",
+        root=choices.root or record.get("root") or "",
+        python=choices.python or record.get("python") or "",
+        nemo_root=choices.nemo_root or record.get("nemo_root") or "",
+        cpu=record.get("cpu") is True if choices.cpu is None else choices.cpu,
+        settings={**(settings or {}), **choices.settings},
+    )
+
+
+def host_of(cycle: Cycle, choices: Choices, given: str | None) -> str | None:
+    """Where a run goes: the host named, or for one that is resumed its own, where its checkpoints are."""
+    if not choices.resume:
+        return given
+    known = read_record(cycle.folder / "models" / choices.run).get("host")
+    if given is not None and given != known:
+        raise InputError(
+            f"the run {choices.run} has its checkpoints on {visible(str(known or 'this machine'))}",
+            where=given,
+            remedy="Resume it there, or launch a new run",
+        )
+    return known if isinstance(known, str) else None
 
 
 def split_of(cycle: Cycle) -> tuple[Path, Path]:
@@ -66,7 +119,7 @@ def run_name(cycle: Cycle, wanted: str, *, resume: bool) -> str:
         if resume:
             raise InputError("name the run to resume", remedy="Give --run NAME")
         number = 1
-        while (models / f"sft{number}").exists():
+        while (models / f"sft{number}").exists() and not _never_started(models / f"sft{number}"):
             number += 1
         return f"sft{number}"
     if not RUN_NAME.fullmatch(wanted):
@@ -77,13 +130,21 @@ def run_name(cycle: Cycle, wanted: str, *, resume: bool) -> str:
     known = (models / wanted / RUN_INFO_FILE).exists()
     if resume and not known:
         raise InputError(f"there is no run {wanted} to resume", where=str(models))
-    if known and not resume:
+    if known and not resume and not _never_started(models / wanted):
         raise InputError(
             f"the run {wanted} is there already",
             where=str(models / wanted),
             remedy="Choose another name, or --resume it",
         )
     return wanted
+
+
+def _never_started(folder: Path) -> bool:
+    """True for a run whose launch failed: its name is free."""
+    try:
+        return read_record(folder).get("state") == NOT_STARTED
+    except InputError:
+        return False
 
 
 def base_of(choices: Choices, configured: str) -> str:
@@ -107,8 +168,8 @@ def recipe_for(choices: Choices, rows: int, gpus: Sequence[Gpu]) -> Proposal:
     proposal = propose(rows, gpus)
     recipe = replace(proposal.recipe, **choices.settings)
     if choices.cpu:
-        devices = choices.settings.get("devices", 1)
-        recipe = replace(recipe, precision="32", devices=devices)
+        chosen = choices.settings
+        recipe = replace(recipe, precision=chosen.get("precision", FP32), devices=chosen.get("devices", 1))
     return proposal._replace(recipe=recipe)
 
 
@@ -116,14 +177,14 @@ def plan_for(cycle: Cycle, workspace: str, choices: Choices, base: str, recipe: 
     """The plan of a run; its root may still begin with `~`."""
     name = run_name(cycle, choices.run, resume=choices.resume)
     return Plan(
-        Places(choices.root, workspace, cycle.number, name),
+        Places(choices.root or DEFAULT_ROOT, workspace, cycle.number, name),
         base,
         recipe,
-        image=choices.image,
-        backend=choices.backend,
-        python=choices.python,
+        image=choices.image or NEMO_IMAGE,
+        backend=choices.backend or Backend.DOCKER,
+        python=choices.python or "python3",
         nemo_root=choices.nemo_root,
-        cpu=choices.cpu,
+        cpu=choices.cpu is True,
         resume=choices.resume,
     )
 
@@ -144,6 +205,15 @@ def gate_note(result: GateResult, override: str = "") -> dict[str, Any]:
     }
 
 
+def rented(host_name: str | None) -> BoxRecord | None:
+    """The rented box behind a host's name, if it is one that bills; None also if that cannot be told."""
+    try:
+        box = BoxBook().find(host_name) if host_name else None
+    except ClinasrError:
+        return None
+    return box if box is not None and box.bills else None
+
+
 async def launch_run(
     plan: Plan,
     cycle: Cycle,
@@ -152,22 +222,31 @@ async def launch_run(
     *,
     host_name: str | None,
     gate: Mapping[str, Any],
-    consent: Mapping[str, Any] | None = None,
     socket: str = DOCKER_SOCKET,
+    machine: Machine | None = None,
 ) -> Launched:
     """Launch on an entered host. The record is in the workspace before the run is started, and after a start
-    that failed it says so; errors as `flow.launch`."""
+    that failed it says so (one of a run that could not be resumed is as before); errors as `flow.launch`."""
     folder = cycle.folder / "models" / plan.places.run
+    before = read_record(folder) if (folder / RUN_INFO_FILE).exists() else {}
+    written = False
 
     def about_to_start(prepared: Prepared) -> None:
-        write_record(folder, launch_record(prepared, host=host_name, gate=gate, consent=consent))
+        nonlocal written
+        record = launch_record(prepared, host=host_name, gate=gate, box=rented(host_name))
+        earlier = [*before.get("earlier", ()), *([earlier_start(before)] if plan.resume else ())]
+        write_record(folder, {**record, "earlier": earlier} if earlier else record)
+        written = True
 
-    known = (folder / RUN_INFO_FILE).exists()
     try:
-        done = await launch(plan, split_of(cycle), host, tell, about_to_start, socket=socket)
+        done = await launch(plan, split_of(cycle), host, tell, about_to_start, socket=socket, machine=machine)
     except BaseException as error:
-        if (folder / RUN_INFO_FILE).exists() and not known:
-            amend_record(folder, {"state": "not started", "trouble": str(error)})
+        if written and isinstance(error, UnreachableError):
+            amend_record(folder, {"state": UNCLEAR, "trouble": str(error)})
+        elif written and plan.resume:
+            write_record(folder, before)
+        elif written:
+            amend_record(folder, {"state": NOT_STARTED, "trouble": str(error) or "cancelled"})
         raise
-    amend_record(folder, {"state": "started", "id": done.id, "started_at": time.time()})
+    amend_record(folder, {"state": STARTED, "id": done.id, "started_at": time.time()})
     return done

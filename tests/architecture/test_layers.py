@@ -18,6 +18,7 @@ HEADLESS = {
     "gate": ["gate", "{demo}/cycle1", "--json"],
     "split": ["split", "{demo}/cycle1/manifest.jsonl", "--out", "{tmp}"],
     "compare": ["compare", "{demo}/cycle1", "{demo}/cycle2", "--json"],
+    "train": ["train", "{demo}/cycle1", "--dry-run", "--json"],
     "watch": ["watch", "{demo}/recording", "--once", "--json"],
     "provision": ["provision"],
     "box": ["box", "--json"],

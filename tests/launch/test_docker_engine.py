@@ -172,8 +172,8 @@ def test_containers_of_others_are_never_touched(engine: Engine, dockerd: Dockerd
     dockerd.docker("run", "-d", "--network=none", "--name", "theirs", IMAGE, "sleep", "60")
     assert engine.ours() == []
     assert engine.state("theirs") is None
-    for act in (engine.stop, engine.kill, engine.remove):
-        with pytest.raises(RemoteError, match="theirs is not one of ours"):
+    for act in (engine.stop, engine.kill, engine.remove, engine.discard):
+        with pytest.raises(RemoteError, match="theirs is there already and is not one of ours"):
             act("theirs")
     assert "theirs" in dockerd.docker("ps", "--format", "{{.Names}}")
 

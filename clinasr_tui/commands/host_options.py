@@ -1,0 +1,69 @@
+"""Options of commands that go to a host, and its key confirmed by fingerprint at a first contact."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from clinasr_tui.commands.output import note
+from clinasr_tui.commands.sources import settings_of
+from clinasr_tui.errors import HostKeyError
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
+from clinasr_tui.remote.host import SshSettings
+
+T = TypeVar("T")
+
+
+def add_ssh(parser: argparse.ArgumentParser) -> None:
+    """How hosts are reached."""
+    parser.add_argument("--ssh-config", type=Path, metavar="FILE", help="instead of ~/.ssh/config")
+    parser.add_argument(
+        "--known-hosts", type=Path, metavar="FILE", help="instead of our own known-hosts file"
+    )
+    parser.add_argument(
+        "--trust", metavar="SHA256:…", help="confirm a host's key at first contact by its fingerprint"
+    )
+
+
+def add_docker_socket(parser: argparse._ActionsContainer) -> None:
+    """Where the machine's Docker engine listens."""
+    parser.add_argument(
+        "--docker-socket",
+        default=DOCKER_SOCKET,
+        metavar="PATH",
+        help="of the Docker engine on the machine (default: %(default)s)",
+    )
+
+
+def ssh_settings(args: argparse.Namespace, near: Path) -> SshSettings:
+    """The options, else what the workspace around `near` says."""
+    settings = settings_of(near)
+    return SshSettings(
+        config=args.ssh_config or settings.ssh_config,
+        known_hosts=args.known_hosts or settings.known_hosts,
+    )
+
+
+async def trusting(
+    args: argparse.Namespace, host: str | None, ssh: SshSettings, work: Callable[[], Awaitable[T]]
+) -> T:
+    """Do `work`; a first contact is trusted only if `--trust` names its very fingerprint."""
+    try:
+        return await work()
+    except HostKeyError as error:
+        if error.changed:
+            raise
+        if args.trust != error.fingerprint:
+            error.remedy = (
+                "It is not the one --trust names: nothing was remembered"
+                if args.trust
+                else f"{(error.remedy or '').rstrip('.')} with --trust {error.fingerprint}"
+            )
+            raise
+        from clinasr_tui.remote.trust import remember
+
+        remember(error, ssh.known_hosts)
+        note(f"{host}: key {error.fingerprint} confirmed by --trust and remembered")
+    return await work()
