@@ -138,6 +138,25 @@ def test_a_run_on_this_machine_needs_no_box(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("state", "expected", "goal_id"),
+    [("", "-", "train"), ("pending", "R", "box"), ("ready", "D", "train"), ("stopped", "-", "train")],
+)
+def test_a_rented_box_is_a_step_and_without_one_nothing_waits(
+    tmp_path: Path, state: str, expected: str, goal_id: str
+) -> None:
+    split_cycle(tmp_path)
+    found, goal = look(tmp_path, box_state=state, box_detail="sft: $1.06 per hour", **GOOD)
+    assert states(found)[ORDER.index("box")] == expected
+    assert goal.id == goal_id
+    assert found["box"].screen == "box"
+    assert found["box"].detail == (
+        "sft: $1.06 per hour"
+        if state
+        else "your own GPU host needs none; press 4 for offers and what they cost"
+    )
+
+
+@pytest.mark.parametrize(
     ("verdict", "expected", "goal_id", "says"),
     [
         (None, "DDDD-DDrB", "decide", "press 7 to compare cycle 1 with cycle 2"),

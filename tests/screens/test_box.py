@@ -7,6 +7,7 @@ import json
 import re
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from textual import events
@@ -391,6 +392,27 @@ async def test_a_run_that_is_over_stops_the_armed_box_only(app, brev):
         desk.run_ended(NAME, "finished")
         await settle_until(pilot, lambda: "is stopped" in desk.said.get(NAME, ""))
         assert brev.ran("stop") == [["stop", NAME]]
+
+
+@pytest.mark.parametrize(
+    ("others", "stopped"),
+    [([], True), ([(NAME, True)], True), ([(NAME, False)], False), ([("else", False)], True)],
+)
+async def test_a_box_on_which_another_watched_run_goes_on_is_not_stopped(app, monkeypatch, others, stopped):
+    def run(name, host, ended):
+        snapshot = SimpleNamespace(outcome="finished")
+        reader = SimpleNamespace(snapshot=lambda: snapshot)
+        return SimpleNamespace(
+            ref=SimpleNamespace(name=name, host=host), ended=ended, watch=SimpleNamespace(reader=reader)
+        )
+
+    session = app.session
+    runs = [run("sft", NAME, True), *(run(f"r{n}", host, ended) for n, (host, ended) in enumerate(others))]
+    session._runs = dict(enumerate(runs))
+    told = []
+    monkeypatch.setattr(session.boxes, "run_ended", lambda host, outcome: told.append((host, outcome)))
+    session.stop_box_after("sft")
+    assert told == ([(NAME, "finished")] if stopped else [])
 
 
 def test_the_keys_of_the_screen_name_no_way_to_rent_without_the_dialog():
