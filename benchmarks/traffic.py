@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import codecs
 import fcntl
+import json
 import os
 import pty
+import random
 import re
 import select
 import signal
@@ -21,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.sshd import Sshd
 from tests.support.terminal_screen import TerminalScreen
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ SIZES = ((80, 24), (140, 45))
 SPEEDS = (1.0, 10.0)
 STREAMED, IDLE = 20.0, 10.0
 """Seconds measured while the run streams (less if it ends before), and after it has ended."""
+PROBES = 120
 LIMIT = 12_000
 """Bytes a second that a slow line carries beside everything else."""
 _MOVE = re.compile(rb"\x1b\[(\d+);(\d+)H")
@@ -166,6 +170,56 @@ def measure(size: tuple[int, int], speed: float, *, rows: bool) -> None:
             print(f"    row {row:3}  {found[row] / passed:7.0f} B/s")
 
 
+def latency(size: tuple[int, int]) -> None:
+    """Time from appending a line on the host until it stands on the screen, through a real sshd."""
+    with tempfile.TemporaryDirectory() as folder, Sshd(Path(folder) / "sshd") as sshd:
+        sshd.trust()
+        console = Path(folder) / "run" / "console.log"
+        console.parent.mkdir()
+        console.write_text("[NeMo I 2026-01-01 00:00:00 nemo_logging:393] begin\n")
+        model = Path(folder) / "bench" / "cycle1" / "models" / "live"
+        model.mkdir(parents=True)
+        record_of = {"host": "lab", "run_dir": str(console.parent)}
+        (model / "training_run_info.json").write_text(json.dumps(record_of))
+        (Path(folder) / "bench" / "clinasr.toml").write_text(
+            f'[ssh]\nconfig = "{sshd.config}"\nknown_hosts = "{sshd.known_hosts}"\n'
+        )
+        terminal = Terminal([sys.executable, "-m", "clinasr_tui", f"{folder}/bench"], *size)
+        try:
+            terminal.until("Cycles")
+            terminal.press(b"5")
+            terminal.until("begin")
+            times = sorted(_probes(terminal, console))
+        finally:
+            terminal.close()
+    late = times[int(len(times) * 0.95)]
+    print(
+        f"{size[0]}×{size[1]} append → screen: median {1000 * statistics.median(times):.0f} ms,"
+        f" p95 {1000 * late:.0f} ms of {len(times)}   {'ok' if late <= 0.150 else 'TOO SLOW'}"
+    )
+
+
+def _probes(terminal: Terminal, console: Path) -> Iterator[float]:
+    """Append lines among others that come eight times a second; gives the seconds until each is seen."""
+    chance = random.Random(1)
+    with console.open("ab", buffering=0) as file:
+        for number in range(PROBES):
+            name = f"probe-{number:04}-"
+            file.write(f"[NeMo I 2026-01-01 00:00:01 nemo_logging:393] {name}\n".encode())
+            begin = time.monotonic()
+            while not terminal.shows(name):
+                if time.monotonic() - begin > 10:
+                    raise TimeoutError(f"{name} was not shown")
+                terminal.read(0.02)
+            yield time.monotonic() - begin
+            pause = time.monotonic() + chance.uniform(0.05, 0.4)
+            while (left := pause - time.monotonic()) > 0:
+                file.write(b"[NeMo I 2026-01-01 00:00:02 nemo_logging:393] another line of the run\n")
+                end = time.monotonic() + min(0.125, left)
+                while (rest := end - time.monotonic()) > 0:
+                    terminal.read(rest)
+
+
 def main() -> None:
     """Measure every size at every speed and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -177,6 +231,9 @@ def main() -> None:
         for speed in SPEEDS:
             if args.speed in (None, speed) and args.columns in (None, size[0]):
                 measure(size, speed, rows=args.rows)
+    for size in SIZES:
+        if args.columns in (None, size[0]):
+            latency(size)
 
 
 if __name__ == "__main__":

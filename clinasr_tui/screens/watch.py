@@ -43,7 +43,9 @@ _NO_RUN = (
     "Next: pass the gate (3), then start the run with the stock NeMo script."
 )
 _TICK_SECONDS = 1.0
-_LINES_SECONDS = 0.25
+_LINES_SECONDS, _MANY_SECONDS, _FLOOD_SECONDS = 0.03, 0.25, 0.6
+"""Rest between two pictures of the log: after a few new lines, after many, after more than fit."""
+_FEW = 4
 _FIGURES_SECONDS = 0.9
 
 
@@ -58,6 +60,7 @@ class WatchScreen(ChartKeys, LogKeys):
         super().__init__()
         self._ref: RunRef | None = None
         self._terms_of: Path | None = None
+        self._lines_shown = 0
         self._glances: dict[Path, Glance | None] = {}
         self._lines = Pace(self, _LINES_SECONDS, self._draw_lines)
         self._figures = Pace(self, _FIGURES_SECONDS, self._draw_figures)
@@ -112,8 +115,15 @@ class WatchScreen(ChartKeys, LogKeys):
         self._show_figures(run)
 
     def _show_log(self, run: WatchedRun) -> None:
-        """What must not wait: new lines and the state of the connection."""
-        self.query_one(LogView).show(run.log)
+        """What must not wait: new lines and the state of the connection.
+
+        Lines that fly by faster than they are read are shown less often: a slow line carries them all.
+        """
+        log = self.query_one(LogView)
+        new, self._lines_shown = len(run.log) - self._lines_shown, len(run.log)
+        flood = _FLOOD_SECONDS if new > log.size.height else _MANY_SECONDS
+        self._lines.seconds = _LINES_SECONDS if new <= _FEW else flood
+        log.show(run.log)
         self._show_contact(run)
 
     def _show_figures(self, run: WatchedRun) -> None:

@@ -13,18 +13,21 @@ if TYPE_CHECKING:
 
 
 class Pace:
-    """Runs `action` at most once in `seconds`; a call that comes too early is made up for later."""
+    """Runs `action` at most once in `seconds`; a call that comes too early is made up for later.
+
+    `seconds` may be changed at any time.
+    """
 
     def __init__(self, owner: MessagePump, seconds: float, action: Callable[[], object]) -> None:
         self._owner = owner
-        self._seconds = seconds
+        self.seconds = seconds
         self._action = action
         self._last = time.monotonic() - seconds
         self._due: Timer | None = None
 
     def __call__(self) -> None:
         """Run now or when it is time."""
-        wait = self._last + self._seconds - time.monotonic()
+        wait = self._last + self.seconds - time.monotonic()
         if wait <= 0:
             self.now()
         elif self._due is None:

@@ -116,6 +116,21 @@ async def test_the_switcher_shows_every_run_and_enter_watches_one(runs, app_on):
         assert text_of(screen, "#status").startswith("hot")
 
 
+@pytest.mark.parametrize("keys", [("R",), ("o", "shift+up", "shift+left", "t")], ids=["switcher", "near"])
+def test_picture_of_several_runs(runs, app_on, size, snap_compare, keys):
+    async def before(pilot):
+        await watching(pilot)
+        for key in keys:
+            await pilot.press(key)
+            await settle(pilot)
+        if isinstance(pilot.app.screen, RunSwitcher):
+            pilot.app.screen._update()
+            await pilot.pause()
+
+    app = app_on(runs("stockdefault", "hot", "sft3"))
+    assert snap_compare(app, terminal_size=size, run_before=before)
+
+
 def test_a_state_in_few_words():
     assert state_text(replace(RUNNING, eta_seconds=9.0)).plain == "epoch 2/3 · ETA 0:09"
     sleeping = replace(RUNNING, phase=Phase.SLEEPING, epoch=None)
