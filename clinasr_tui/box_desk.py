@@ -9,19 +9,19 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import ClinasrError, HostKeyError, InputError
-from clinasr_tui.flywheel.cost import DEFAULT_SKU, Sku
 from clinasr_tui.messages import BoxChanged, BoxKeyUnknown
 
 if TYPE_CHECKING:
     from textual.message import Message
 
-    from clinasr_tui.flywheel.cost import Offer
+    from clinasr_tui.flywheel.cost import Offer, Sku
     from clinasr_tui.flywheel.settings import Settings
     from clinasr_tui.remote.box_record import BoxRecord
     from clinasr_tui.remote.boxes import Boxes
     from clinasr_tui.remote.brev_answers import Instance
     from clinasr_tui.remote.consent import Consent
 
+_NONE_BILLING = "box: none billing"
 LOOK_SECONDS = 120.0
 """How often Brev is asked while a box bills."""
 
@@ -46,7 +46,7 @@ class BoxDesk:
         self.records: tuple[BoxRecord, ...] = ()
         """Boxes that are not over, oldest first."""
         self.others: tuple[Instance, ...] = ()
-        self.kind: Sku = DEFAULT_SKU
+        self._kind: Sku | None = None
         self.only_stoppable = False
         self.offers: tuple[Offer, ...] | None = None
         """Offers of `kind`; None until they were asked for."""
@@ -69,14 +69,27 @@ class BoxDesk:
             self._boxes = Boxes()
         return self._boxes
 
+    @property
+    def kind(self) -> Sku:
+        """The kind of box offers are asked for."""
+        from clinasr_tui.flywheel.cost import DEFAULT_SKU
+
+        return self._kind or DEFAULT_SKU
+
+    @kind.setter
+    def kind(self, kind: Sku) -> None:
+        self._kind = kind
+
     # --- words ---------------------------------------------------------------------------------
 
     def headline(self) -> tuple[str, bool]:
         """The title line's words about boxes, and whether something bills."""
-        from clinasr_tui.remote.box_words import headline
-
         if self.broken:
             return "box: NOT KNOWN (4)", True
+        if not self.records:
+            return _NONE_BILLING, False
+        from clinasr_tui.remote.box_words import headline
+
         return headline(self.records, time.time()), any(record.bills for record in self.records)
 
     def facts(self) -> dict[str, str]:

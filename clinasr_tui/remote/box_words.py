@@ -9,7 +9,6 @@ from clinasr_tui.flywheel.cost import NIGHT_HOURS, money
 from clinasr_tui.remote.box_record import BoxRecord, Phase
 from clinasr_tui.remote.brev_answers import BoxStatus
 
-NONE_BILLING = "box: none billing"
 LAPTOP_WORDS = (
     "stopping when done is carried out by this program: if this machine sleeps, loses its network or the "
     "program ends, nobody stops the box and it bills on"
@@ -17,11 +16,11 @@ LAPTOP_WORDS = (
 
 
 def headline(records: Sequence[BoxRecord], now: float) -> str:
-    """The title line's few words: what bills, by the hour and so far."""
+    """The title line's few words: what bills, by the hour and so far; "" if nothing does."""
     billing = [record for record in records if record.bills]
     if not billing:
         stopped = any(record.status is BoxStatus.STOPPED for record in records)
-        return "box: stopped, its disk bills" if stopped else NONE_BILLING
+        return "box: stopped, its disk bills" if stopped else ""
     hourly = sum(record.offer.hourly for record in billing)
     so_far = sum(record.cost(now) for record in records)
     which = "box" if len(billing) == 1 else f"{len(billing)} boxes"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
 from textual.content import Content
@@ -81,7 +81,6 @@ class _TypedLine(Widget, can_focus=True):
     """What is typed, key by key; it has no text field's paste, history or completion."""
 
     DEFAULT_CSS = "_TypedLine { height: auto; margin: 1 0; }"
-    BINDINGS: ClassVar[list[tuple[str, str, str]]] = []
 
     def __init__(self, word: TypedWord, action: str) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from clinasr_tui.flywheel.cost import DEFAULT_SKU, Offer, PriceSource
 from clinasr_tui.remote import boxes as module
 from clinasr_tui.remote.box_record import BoxRecord, Phase, begun, from_json, reconciled, to_json
 from clinasr_tui.remote.box_state import BoxBook
-from clinasr_tui.remote.box_words import NONE_BILLING, headline, leaving_line, state_words, warning_words
+from clinasr_tui.remote.box_words import headline, leaving_line, state_words, warning_words
 from clinasr_tui.remote.boxes import Boxes
 from clinasr_tui.remote.brev import BrevCli, BrevMissingError, NotSignedInError, UnclearError
 from clinasr_tui.remote.brev_answers import BoxStatus, Instance
@@ -136,7 +136,7 @@ def test_another_type_than_agreed_is_told():
 
 
 def test_the_few_words_of_the_title_line():
-    assert headline([], 0.0) == NONE_BILLING
+    assert headline([], 0.0) == ""
     assert headline([ASKED], 1000.0 + HOUR) == "box: $2.00/h · $2.00 so far"
     stopped = reconciled(ASKED, [listed("STOPPED")], 1060.0)
     assert "stopped" in headline([stopped], 2000.0)
