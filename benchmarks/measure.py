@@ -56,6 +56,14 @@ def whole(argv: Sequence[str]) -> Measured:
     return Measured(time.perf_counter() - start, usage.ru_maxrss / 1024)
 
 
+def has_module(python: str, module: str) -> bool:
+    """True if that Python can import it; a rival that is not installed is told and left out."""
+    looked = subprocess.run([python, "-c", f"import {module}"], check=False, capture_output=True)
+    if looked.returncode:
+        print(f"{module}: not measured, {python} does not have it (see benchmarks/README.md)")
+    return looked.returncode == 0
+
+
 def report(name: str, ours: Sequence[Measured], rival_name: str, rival: Sequence[Measured]) -> None:
     """Print medians and the pairwise ratio."""
     for label, runs in ((name, ours), (rival_name, rival)):
