@@ -76,7 +76,7 @@ def varint(value: int) -> bytes:
 
 
 def appends() -> list[float]:
-    """Seconds for each 1,000 events appended to a followed run, the first before numpy is loaded."""
+    """Seconds for each 1,000 events appended to a followed run, numpy not loaded."""
     reader, found = RunReader(), []
     for number in range(APPENDS):
         data = b"".join(records(1000, number * 143))
@@ -108,7 +108,7 @@ def main() -> None:
         print(f"clinasr-tui: {statistics.median(run.seconds for run in ours) * 1000:.0f} ms")
     found = sorted(appends())
     middle, worst = statistics.median(found) * 1000, found[-1] * 1000
-    print(f"append 1,000 events: median {middle:.1f} ms, worst {worst:.0f} ms (numpy is loaded once)")
+    print(f"append 1,000 events: median {middle:.1f} ms, worst {worst:.0f} ms")
 
 
 if __name__ == "__main__":

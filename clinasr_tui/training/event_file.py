@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import struct
+import sys
 
 from clinasr_tui.training.crc32c import masked_crc32c
 from clinasr_tui.training.event_proto import FLOAT, parse_event, signed, simple_shape, varint, wall_at
@@ -24,6 +25,8 @@ BULK_AFTER = 1 << 20
 """Bytes after which a file's larger pieces are read with numpy: about 80 ms of plain reading."""
 BULK_LEAST = 1 << 13
 """Smallest piece, bytes, worth reading in bulk."""
+BULK_FIRST = 1 << 16
+"""The same while numpy is not loaded yet: what a running run appends does not wait for that."""
 
 _PIECE = 1 << 20
 _HEADER = 12
@@ -60,7 +63,8 @@ class EventFileReader:
             self._buffer += piece
             if len(self._buffer) >= self._need:
                 block = bytes(self._buffer)
-                bulk = self._fed >= BULK_AFTER and len(block) >= BULK_LEAST
+                least = BULK_LEAST if "numpy" in sys.modules else BULK_FIRST
+                bulk = self._fed >= BULK_AFTER and len(block) >= least
                 begin = self._read_bulk(block, scalars) if bulk and not self._lost else 0
                 del self._buffer[: self._read(block, begin, scalars)]
         return scalars

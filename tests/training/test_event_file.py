@@ -37,6 +37,7 @@ def way(request, monkeypatch):
     if request.param == "in bulk":
         monkeypatch.setattr(event_file, "BULK_AFTER", 0)
         monkeypatch.setattr(event_file, "BULK_LEAST", 1)
+        monkeypatch.setattr(event_file, "BULK_FIRST", 1)
     return request.param
 
 
@@ -47,6 +48,7 @@ def in_both_ways(data, **options):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(event_file, "BULK_AFTER", after)
             patch.setattr(event_file, "BULK_LEAST", 1)
+            patch.setattr(event_file, "BULK_FIRST", 1)
             reader, found = read(data, **options)
         told.append((str(found), reader.damaged, reader.first_wall, reader.last_wall))
     return told
@@ -288,6 +290,13 @@ from pathlib import Path
 from clinasr_tui.training.run_reader import read_run_folder
 assert len(read_run_folder(Path(sys.argv[1])).train_loss) > 0
 assert "numpy" not in sys.modules
+from clinasr_tui.training import event_file
+event_file.BULK_AFTER = 0
+assert len(read_run_folder(Path(sys.argv[1])).train_loss) > 0
+assert "numpy" not in sys.modules
+event_file.BULK_FIRST = 1
+assert len(read_run_folder(Path(sys.argv[1])).train_loss) > 0
+assert "numpy" in sys.modules
 """
     subprocess.run([sys.executable, "-c", program, recordings / "hot"], check=True)
 
