@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.flywheel.recipe import objections
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from clinasr_tui.launch.docker_engine import Engine, ImageFacts, Pulled
     from clinasr_tui.launch.packing import Packed
+    from clinasr_tui.launch.places import Places
     from clinasr_tui.launch.plan import Plan
     from clinasr_tui.remote.host import Host
 
@@ -64,6 +65,39 @@ class Progress(NamedTuple):
 
 Tell = Callable[[Progress], bool]
 """Is told how far it is, now and then from another thread; returns False to cancel (InterruptedError)."""
+
+
+class Job(Protocol):
+    """What can be started on a machine: a training run's plan, or another."""
+
+    @property
+    def places(self) -> Places:
+        """Where its files are; the root is absolute."""
+        ...
+
+    @property
+    def image(self) -> str:
+        """The container's image."""
+        ...
+
+    @property
+    def cpu(self) -> bool:
+        """True if it wants no GPU."""
+        ...
+
+    @property
+    def started_by(self) -> list[str]:
+        """The command."""
+        ...
+
+    @property
+    def mounts(self) -> dict[str, str]:
+        """Folder on the machine → place in the container."""
+        ...
+
+
+Ship = Callable[[str], Awaitable[T]]
+"""Puts everything in place just before the start; is given the image's digest, "" without a container."""
 
 
 class Prepared(NamedTuple):
@@ -103,14 +137,22 @@ async def launch(
     the run is started: the place to write the run's record, so that a run that was started is never unknown.
     Raises RemoteError, UnreachableError (launch again: what was sent is kept), InputError, InterruptedError.
     """
-    _told(tell, Progress(Step.LOOK))
+    told(tell, Progress(Step.LOOK))
     machine = machine or await look(host, plan.places.root, socket=socket)
     plan = placed(plan, machine)
     packed = await asyncio.to_thread(pack, *split, plan.places)
     _expect_able(plan, packed, machine)
+
+    async def ship(image: str) -> Prepared:
+        sent = await _ship(plan, packed, host, machine, tell)
+        prepared = Prepared(plan, machine, packed, image, sent)
+        about_to_start(prepared)
+        return prepared
+
     if plan.backend is Backend.DOCKER:
-        return await _in_container(plan, packed, host, machine, tell, about_to_start, socket)
-    return await _as_process(plan, packed, host, machine, tell, about_to_start)
+        return Launched(*await start_container(plan, host, machine, tell, ship, socket))
+    await _expect_script(plan, host)
+    return Launched(*await start_process(plan, host, tell, ship))
 
 
 def placed(plan: Plan, machine: Machine) -> Plan:
@@ -119,27 +161,19 @@ def placed(plan: Plan, machine: Machine) -> Plan:
     return replace(plan, places=plan.places._replace(root=machine.folder, inside=inside))
 
 
-async def _as_process(
-    plan: Plan,
-    packed: Packed,
-    host: Host,
-    machine: Machine,
-    tell: Tell,
-    about_to_start: Callable[[Prepared], object],
-) -> Launched:
-    folder = plan.places.at(plan.places.run_dir)
-    handle = RunHandle(plan.places.run, folder, None)
+async def start_process(job: Job, host: Host, tell: Tell, ship: Ship[T]) -> tuple[T, str]:
+    """Start a process of its own on an entered host; what `ship` returned, and the process's id."""
+    places = job.places
+    folder = places.at(places.run_dir)
+    handle = RunHandle(places.run, folder, None)
     if await is_alive(handle, host):
-        raise _running(plan, host.name)
-    await _expect_script(plan, host)
-    sent = await _ship(plan, packed, host, machine, tell)
-    prepared = Prepared(plan, machine, packed, "", sent)
-    about_to_start(prepared)
-    _told(tell, Progress(Step.START))
-    request = {"argv": plan.started_by, "folder": folder}
+        raise _running(job, host.name)
+    shipped = await ship("")
+    told(tell, Progress(Step.START))
+    request = {"argv": job.started_by, "folder": folder}
     starting = asyncio.ensure_future(ask(host, (detach,), request, "started", _START_SECONDS))
     answer = await _or_undo(starting, lambda: cancel(handle, host, seconds=_UNDO_SECONDS))
-    return Launched(prepared, str(answer.get("pid")))
+    return shipped, str(answer.get("pid"))
 
 
 async def _expect_script(plan: Plan, host: Host) -> None:
@@ -168,52 +202,51 @@ async def _or_undo(starting: asyncio.Future[T], undo: Callable[[], Awaitable[obj
         raise
 
 
-async def _in_container(
-    plan: Plan,
-    packed: Packed,
-    host: Host,
-    machine: Machine,
-    tell: Tell,
-    about_to_start: Callable[[Prepared], object],
-    socket: str,
-) -> Launched:
+async def start_container(
+    job: Job, host: Host, machine: Machine, tell: Tell, ship: Ship[T], socket: str
+) -> tuple[T, str]:
+    """Start a container on an entered host; what `ship` returned, and the container's id."""
     from clinasr_tui.launch.docker_engine import ContainerSpec
 
+    places = job.places
     async with engine_on(host, socket) as engine:
         cancelled = threading.Event()
         try:
             image = await asyncio.to_thread(
-                _image, engine, plan, machine, lambda now: tell(now) and not cancelled.is_set()
+                _image, engine, job, machine, lambda now: tell(now) and not cancelled.is_set()
             )
         finally:
             # A thread cannot be cancelled; a pull is told to stop.
             cancelled.set()
-        await asyncio.to_thread(_clear_name, engine, plan)
-        sent = await _ship(plan, packed, host, machine, tell)
-        prepared = Prepared(plan, machine, packed, image.digest, sent)
-        about_to_start(prepared)
-        _told(tell, Progress(Step.START))
+        await asyncio.to_thread(_clear_name, engine, job)
+        shipped = await ship(image.digest)
+        told(tell, Progress(Step.START))
         spec = ContainerSpec(
-            plan.places.container,
-            plan.image,
-            plan.started_by,
-            plan.places.at(plan.places.run_dir),
-            plan.mounts,
-            gpus=not plan.cpu,
+            places.container,
+            job.image,
+            job.started_by,
+            places.at(places.run_dir),
+            job.mounts,
+            gpus=not job.cpu,
         )
         starting = asyncio.ensure_future(asyncio.to_thread(engine.start, spec))
         container = await _or_undo(starting, lambda: asyncio.to_thread(engine.discard, spec.name))
-    return Launched(prepared, container)
+    return shipped, container
 
 
-def _expect_able(plan: Plan, packed: Packed, machine: Machine) -> None:
-    """Refuse what cannot work on this machine before anything is sent."""
-    if not plan.cpu and not machine.gpus:
+def expect_gpu(job: Job, machine: Machine) -> None:
+    """Raise RemoteError for a job that wants a GPU where there is none."""
+    if not job.cpu and not machine.gpus:
         raise RemoteError(
             f"no GPU is known there ({machine.gpu_trouble})",
             where=machine.name,
             remedy="Install the driver, or choose another machine.",
         )
+
+
+def _expect_able(plan: Plan, packed: Packed, machine: Machine) -> None:
+    """Refuse what cannot work on this machine before anything is sent."""
+    expect_gpu(plan, machine)
     if plan.recipe.num_nodes > 1:
         raise InputError(
             "nodes: a run launched from here uses one machine", remedy="Set it to 1, or use a cluster."
@@ -223,22 +256,22 @@ def _expect_able(plan: Plan, packed: Packed, machine: Machine) -> None:
             raise InputError(f"{objection.name}: {objection.message}", remedy="Change the recipe.")
 
 
-def _image(engine: Engine, plan: Plan, machine: Machine, tell: Tell) -> ImageFacts:
+def _image(engine: Engine, job: Job, machine: Machine, tell: Tell) -> ImageFacts:
     """The image, pulled if it is not there."""
-    _told(tell, Progress(Step.IMAGE))
-    if not plan.cpu and not engine.facts().nvidia:
+    told(tell, Progress(Step.IMAGE))
+    if not job.cpu and not engine.facts().nvidia:
         raise RemoteError(
             "Docker has no NVIDIA runtime there",
             where=machine.name,
             remedy="Install nvidia-container-toolkit, run `nvidia-ctk runtime configure --runtime=docker`, "
             "restart docker.",
         )
-    found = engine.image(plan.image)
+    found = engine.image(job.image)
     if found is not None:
         return found
     if machine.disk_free < IMAGE_BYTES:
         raise RemoteError(
-            f"the image {plan.image} needs {IMAGE_BYTES / 1e9:.0f} GB to unpack, its disk has "
+            f"the image {job.image} needs {IMAGE_BYTES / 1e9:.0f} GB to unpack, its disk has "
             f"{machine.disk_free / 1e9:.0f} GB left",
             where=machine.name,
             remedy="Make room, or take a machine with a larger disk.",
@@ -251,28 +284,28 @@ def _image(engine: Engine, plan: Plan, machine: Machine, tell: Tell) -> ImageFac
         text = size if now.total else now.status
         return tell(Progress(Step.IMAGE, text, now.done / now.total if now.total else None))
 
-    return engine.pull(plan.image, pulled)
+    return engine.pull(job.image, pulled)
 
 
-def _clear_name(engine: Engine, plan: Plan) -> None:
+def _clear_name(engine: Engine, job: Job) -> None:
     """Remove what an earlier start of this run has left. Raises RemoteError while that one is running, and
     for a container that is somebody else's."""
-    name = plan.places.container
+    name = job.places.container
     state = engine.state(name)
-    if state is not None and state.run_folder != plan.places.at(plan.places.run_dir):
+    if state is not None and state.run_folder != job.places.at(job.places.run_dir):
         raise RemoteError(
             f"a container named {name} is there already, of a run in {visible(state.run_folder)}",
             where=name,
             remedy="Give the run another name.",
         )
     if state is not None and state.running:
-        raise _running(plan, name)
+        raise _running(job, name)
     engine.remove(name)
 
 
-def _running(plan: Plan, where: str) -> RemoteError:
+def _running(job: Job, where: str) -> RemoteError:
     return RemoteError(
-        f"the run {plan.places.run} is running already", where=where, remedy="Watch it, or cancel it first."
+        f"the run {job.places.run} is running already", where=where, remedy="Watch it, or cancel it first."
     )
 
 
@@ -287,9 +320,9 @@ async def _ship(plan: Plan, packed: Packed, host: Host, machine: Machine, tell: 
         text = f"{size}, {now.there} files are there already" if now.there else size
         return tell(Progress(Step.SEND, text, now.done_bytes / now.bytes if now.bytes else 1.0))
 
-    _told(tell, Progress(Step.SEND))
+    told(tell, Progress(Step.SEND))
     sent = await send(host, plan.places.root, items, sending)
-    _told(tell, Progress(Step.CHECK))
+    told(tell, Progress(Step.CHECK))
     manifests = [packed.train.path, packed.validation.path]
     request = {"root": plan.places.root, "inside": plan.places.inside, "manifests": manifests}
     answer = await ask(host, (data_check,), request, "checked", _CHECK_SECONDS)
@@ -317,6 +350,7 @@ def _expect_sound(answer: dict[str, Any], packed: Packed, machine: Machine) -> N
         raise RemoteError("the split that arrived has other rows than the one here", where=machine.name)
 
 
-def _told(tell: Tell, progress: Progress) -> None:
+def told(tell: Tell, progress: Progress) -> None:
+    """Tell how far a launch is. Raises InterruptedError if it is cancelled."""
     if not tell(progress):
         raise InterruptedError(f"the launch was cancelled while {progress.step}")
