@@ -39,6 +39,8 @@ def state_words(record: BoxRecord, now: float) -> str:
             minutes = max(0.0, now - record.asked_at) / 60
             return f"asked for {minutes:.0f} min ago, not listed yet: it may come and bill"
         case Phase.DELETING:
+            if record.status is BoxStatus.RUNNING:
+                return f"asked to be deleted, but RUNNING{at}: it bills; delete it again if that stays so"
             return f"being deleted{at}: it bills until it is gone"
         case _:
             return _listed_words(record, at)

@@ -124,6 +124,12 @@ def test_one_that_vanishes_is_not_called_deleted_unless_it_was():
     assert deleted.cost(9999.0) == pytest.approx(2.0 * 120 / HOUR)
 
 
+def test_a_delete_that_does_not_begin_is_told():
+    asked = replace(reconciled(ASKED, [listed()], 1060.0), phase=Phase.DELETING)
+    assert "delete it again" in state_words(reconciled(asked, [listed()], 1120.0), 1120.0)
+    assert "until it is gone" in state_words(reconciled(asked, [listed("DELETING")], 1120.0), 1120.0)
+
+
 def test_a_later_box_of_the_same_name_is_another_one():
     seen = reconciled(ASKED, [listed(box_id="1")], 1060.0)
     assert reconciled(seen, [listed(box_id="2")], 1120.0).phase is Phase.LOST
