@@ -197,10 +197,8 @@ def _lay(cells: list[list[Run]], kind: str, columns: Sequence[Column], axis: Val
     """Draw one curve over what is there."""
     raster = Raster(len(cells[0]), len(cells))
     raster.draw(columns, axis)
-    for line, dots in zip(cells, raster.rows(), strict=True):
-        for x, bits in enumerate(dots):
-            if bits:
-                line[x] = (kind, _BRAILLE[bits])
+    for y, x, bits in raster.dots():
+        cells[y][x] = (kind, _BRAILLE[bits])
 
 
 def _letter(cells: list[list[Run]], letter: str, curve: Sequence[Column], axis: ValueAxis) -> None:
@@ -265,11 +263,15 @@ def _draw_bad(cells: list[list[Run]], data: ChartSeries, columns: Sequence[Colum
 def _runs(cells: Sequence[Run]) -> list[Run]:
     """Join cells of one kind. A blank takes the kind before it: each run costs some 40 bytes of terminal."""
     runs: list[Run] = []
-    for kind, text in cells:
-        if runs and (text == " " or kind == runs[-1][0]):
-            runs[-1] = (runs[-1][0], runs[-1][1] + text)
+    text, last = "", cells[0][0] if cells else ""
+    for kind, char in cells:
+        if kind == last or char == " ":
+            text += char
         else:
-            runs.append((kind, text))
+            runs.append((last, text))
+            text, last = char, kind
+    if text:
+        runs.append((last, text))
     return runs
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -266,11 +266,22 @@ class Raster:
                 self.segment(*pen, column.x, axis.row(column.first))
             pen = (column.x, axis.row(column.last)) if math.isfinite(column.last) else None
 
+    def dots(self) -> Iterator[tuple[int, int, int]]:
+        """(line from the top, cell, offset into the braille block) of every cell that is not empty."""
+        last = self.height - 1
+        columns = self._columns
+        for cell in range(self.width):
+            left, right = columns[2 * cell], columns[2 * cell + 1]
+            both = left | right
+            while both:
+                line = ((both & -both).bit_length() - 1) >> 2
+                shift = 4 * line
+                yield last - line, cell, _LEFT[left >> shift & 15] | _RIGHT[right >> shift & 15]
+                both &= -16 << shift
+
     def rows(self) -> list[list[int]]:
         """Dots of every cell, top row first, as offsets into the braille block (0 is empty)."""
-        columns = self._columns
-        pairs = list(zip(columns[::2], columns[1::2], strict=True))
-        return [
-            [_LEFT[left >> shift & 15] | _RIGHT[right >> shift & 15] for left, right in pairs]
-            for shift in range(4 * (self.height - 1), -1, -4)
-        ]
+        found = [[0] * self.width for _ in range(self.height)]
+        for y, x, bits in self.dots():
+            found[y][x] = bits
+        return found

@@ -157,7 +157,7 @@ class SampleView(Widget):
         return name if shown is None or shown.step is None else f"{name} · step {shown.step}"
 
     def _hint(self) -> str:
-        return ", . its samples · t T terms" if self._group is not None else ""
+        return ", . its samples · t next" if self._group is not None else ""
 
     def render(self) -> Content:
         """The aligned sample, how its term was heard so far, and earlier samples as far as there is room."""

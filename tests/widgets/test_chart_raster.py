@@ -112,11 +112,11 @@ def dots(raster: Raster) -> set[tuple[int, int]]:
     bits = {0x40: (0, 0), 0x04: (0, 1), 0x02: (0, 2), 0x01: (0, 3)}
     bits |= {0x80: (1, 0), 0x20: (1, 1), 0x10: (1, 2), 0x08: (1, 3)}
     found = set()
-    for y, row in enumerate(raster.rows()):
-        for x, cell in enumerate(row):
-            for bit, (dx, dy) in bits.items():
-                if cell & bit:
-                    found.add((2 * x + dx, 4 * (raster.height - 1 - y) + dy))
+    for y, x, cell in raster.dots():
+        assert cell
+        for bit, (dx, dy) in bits.items():
+            if cell & bit:
+                found.add((2 * x + dx, 4 * (raster.height - 1 - y) + dy))
     return found
 
 
