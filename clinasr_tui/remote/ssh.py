@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS = 2
 KEEPALIVE_COUNT = 3
-_WINDOW = 8 << 20
+_WINDOW = 4 << 20
+# asyncssh opens the whole window anew whenever a reader who lags takes anything at all, and would keep all
+# a host can send. Taking everything there is each time bounds that to a few windows.
+_ALL = 1 << 30
 _GRACE = 1.0
 # AES-GCM is the fastest with hardware AES, which every GPU box has.
 _MOST_JUMPS = 8
@@ -63,14 +66,20 @@ class SshProcess:
     def __init__(self, host: str, process: asyncssh.SSHClientProcess[bytes]) -> None:
         self._host = host
         self._process = process
+        self._taken = b""
+        self._given = 0
         self._stderr = asyncio.create_task(self._last_bytes())
 
     async def read(self, n: int = 1 << 18) -> bytes:
         """Up to `n` bytes of standard output; b"" at its end. Raises UnreachableError if contact is lost."""
-        try:
-            return await self._process.stdout.read(n)
-        except (asyncssh.Error, OSError) as error:
-            raise contact_lost(self._host, error) from error
+        if self._given >= len(self._taken):
+            try:
+                self._taken, self._given = await self._process.stdout.read(_ALL), 0
+            except (asyncssh.Error, OSError) as error:
+                raise contact_lost(self._host, error) from error
+        piece = self._taken[self._given : self._given + n]
+        self._given += len(piece)
+        return piece
 
     async def write(self, data: bytes) -> None:
         """Write to standard input; raises UnreachableError if contact is lost."""
