@@ -14,12 +14,12 @@ from clinasr_tui.messages import BoxChanged, BoxKeyUnknown
 if TYPE_CHECKING:
     from textual.message import Message
 
+    from clinasr_tui.box.boxes import Boxes
+    from clinasr_tui.box.brev_answers import Instance
+    from clinasr_tui.box.consent import Consent
+    from clinasr_tui.box.record import BoxRecord
     from clinasr_tui.flywheel.cost import Offer, Sku
     from clinasr_tui.flywheel.settings import Settings
-    from clinasr_tui.remote.box_record import BoxRecord
-    from clinasr_tui.remote.boxes import Boxes
-    from clinasr_tui.remote.brev_answers import Instance
-    from clinasr_tui.remote.consent import Consent
 
 _NONE_BILLING = "box: none billing"
 LOOK_SECONDS = 120.0
@@ -64,7 +64,7 @@ class BoxDesk:
     def boxes(self) -> Boxes:
         """The operator's boxes; made when first needed."""
         if self._boxes is None:
-            from clinasr_tui.remote.boxes import Boxes
+            from clinasr_tui.box.boxes import Boxes
 
             self._boxes = Boxes()
         return self._boxes
@@ -88,14 +88,14 @@ class BoxDesk:
             return "box: NOT KNOWN (4)", True
         if not self.records:
             return _NONE_BILLING, False
-        from clinasr_tui.remote.box_words import headline
+        from clinasr_tui.box.words import headline
 
         return headline(self.records, time.time()), any(record.bills for record in self.records)
 
     def facts(self) -> dict[str, str]:
         """What the stepper needs: the state of the newest box and one line about it."""
+        from clinasr_tui.box.words import state_words
         from clinasr_tui.flywheel.cost import money
-        from clinasr_tui.remote.box_words import state_words
 
         if not self.records:
             return {"box_state": "", "box_detail": ""}
@@ -225,7 +225,7 @@ class BoxDesk:
             self._start(self._work(self._after_run(host, outcome), host), f"stop {host}", "box")
 
     async def _after_run(self, host: str, outcome: str) -> None:
-        from clinasr_tui.remote.stop_when_done import stop_after
+        from clinasr_tui.box.stop_when_done import stop_after
 
         self._say(host, "its run is over: stopping it …")
         self._say(host, await stop_after(self.boxes, host, outcome))

@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
-from clinasr_tui.errors import HostKeyError, InputError, RemoteError
-from clinasr_tui.remote.box_names import require_name
-from clinasr_tui.remote.box_record import (
+from clinasr_tui.box.brev import BrevCli, UnclearError
+from clinasr_tui.box.brev_answers import BoxStatus, Instance
+from clinasr_tui.box.consent import NOTHING_CREATED, Consent, ConsentError, check
+from clinasr_tui.box.names import require_name
+from clinasr_tui.box.record import (
     BoxRecord,
     Phase,
     begun,
@@ -23,10 +25,8 @@ from clinasr_tui.remote.box_record import (
     ended,
     reconciled,
 )
-from clinasr_tui.remote.box_state import BoxBook
-from clinasr_tui.remote.brev import BrevCli, UnclearError
-from clinasr_tui.remote.brev_answers import BoxStatus, Instance
-from clinasr_tui.remote.consent import NOTHING_CREATED, Consent, ConsentError, check
+from clinasr_tui.box.state import BoxBook
+from clinasr_tui.errors import HostKeyError, InputError, RemoteError
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.cost import Offer

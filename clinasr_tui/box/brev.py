@@ -15,17 +15,17 @@ import signal
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from clinasr_tui.box import brev_commands as commands
+from clinasr_tui.box.brev_answers import Instance, read_instances, read_offers
+from clinasr_tui.box.consent import Consent, redeem
 from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.flywheel.cost import DEFAULT_DISK_GB, Offer, Sku, published_offer
-from clinasr_tui.remote import brev_commands as commands
-from clinasr_tui.remote.brev_answers import Instance, read_instances, read_offers
-from clinasr_tui.remote.consent import Consent, redeem
 from clinasr_tui.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clinasr_tui.remote.brev_commands import Capabilities
+    from clinasr_tui.box.brev_commands import Capabilities
 
 _OWN_HOST = "any SSH host of your own, or this machine, works without it"
 _LARGEST_ANSWER = 8 << 20

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from clinasr_tui.errors import ClinasrError, ExitCode
-from clinasr_tui.remote.typed_word import KeyedWord
+from clinasr_tui.typed_word import KeyedWord
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.cost import Offer

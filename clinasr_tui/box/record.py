@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from clinasr_tui.box.brev_answers import BoxStatus, Instance
 from clinasr_tui.flywheel.cost import Offer, PriceSource
-from clinasr_tui.remote.brev_answers import BoxStatus, Instance
 
 UNLISTED_SECONDS = 600.0
 """A box asked for and not listed for so long was never made."""

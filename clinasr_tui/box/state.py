@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clinasr_tui.box.record import BoxRecord, from_json, to_json
 from clinasr_tui.errors import InputError
-from clinasr_tui.remote.box_record import BoxRecord, from_json, to_json
 from clinasr_tui.remote.trust import known_hosts_path
 
 if TYPE_CHECKING:
-    from clinasr_tui.remote.consent import Consent
+    from clinasr_tui.box.consent import Consent
 
 SCHEMA = "clinasr.boxes/1"
 _FILE, _LOG = "boxes.json", "consents.jsonl"

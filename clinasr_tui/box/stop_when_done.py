@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clinasr_tui.box.brev_answers import BoxStatus
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.cost import money
-from clinasr_tui.remote.brev_answers import BoxStatus
 
 if TYPE_CHECKING:
-    from clinasr_tui.remote.box_record import BoxRecord
-    from clinasr_tui.remote.boxes import Boxes
+    from clinasr_tui.box.boxes import Boxes
+    from clinasr_tui.box.record import BoxRecord
 
 OVER = frozenset({"finished", "failed", "interrupted", "diverged"})
 """Outcomes after which nothing runs any more; of an unknown one nothing is concluded."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from clinasr_tui.box.brev_answers import BoxStatus
+from clinasr_tui.box.record import BoxRecord, Phase
 from clinasr_tui.flywheel.cost import NIGHT_HOURS, money
-from clinasr_tui.remote.box_record import BoxRecord, Phase
-from clinasr_tui.remote.brev_answers import BoxStatus
 
 LAPTOP_WORDS = (
     "stopping when done is carried out by this program: if this machine sleeps, loses its network or the "

@@ -19,8 +19,8 @@ from clinasr_tui.errors import ExitCode, InputError
 from clinasr_tui.flywheel.cost import DEFAULT_DISK_GB, DEFAULT_SKU, SKUS, Sku, sku
 
 if TYPE_CHECKING:
+    from clinasr_tui.box.boxes import Account, Boxes
     from clinasr_tui.flywheel.cost import Offer
-    from clinasr_tui.remote.boxes import Account, Boxes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 async def _look(
     boxes: Boxes, args: argparse.Namespace, kind: Sku, *, ask: bool
 ) -> tuple[Account, tuple[Offer, ...] | None]:
-    from clinasr_tui.remote.boxes import Account
+    from clinasr_tui.box.boxes import Account
 
     account = await boxes.look() if ask else Account(())
     if not args.offers or account.problem is not None:

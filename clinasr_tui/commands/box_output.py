@@ -8,15 +8,15 @@ from contextlib import aclosing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from clinasr_tui.box.words import meter_words, state_words, warning_words
 from clinasr_tui.commands.output import note, print_lines
 from clinasr_tui.errors import ExitCode
 from clinasr_tui.flywheel.cost import DEFAULT_NAME, money
-from clinasr_tui.remote.box_words import meter_words, state_words, warning_words
 
 if TYPE_CHECKING:
+    from clinasr_tui.box.boxes import Account, Boxes
+    from clinasr_tui.box.record import BoxRecord
     from clinasr_tui.flywheel.cost import Offer
-    from clinasr_tui.remote.box_record import BoxRecord
-    from clinasr_tui.remote.boxes import Account, Boxes
 
 
 def add_name(parser: argparse.ArgumentParser, what: str) -> None:
@@ -29,7 +29,7 @@ def add_name(parser: argparse.ArgumentParser, what: str) -> None:
 
 def own_boxes() -> Boxes:
     """The operator's boxes."""
-    from clinasr_tui.remote.boxes import Boxes
+    from clinasr_tui.box.boxes import Boxes
 
     return Boxes()
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from clinasr_tui.box.consent import NOTHING_CREATED, WORD, Consent, TypedWord
 from clinasr_tui.commands.output import note
 from clinasr_tui.errors import InputError
-from clinasr_tui.remote.consent import NOTHING_CREATED, WORD, Consent, TypedWord
-from clinasr_tui.remote.typed_word import KeyedWord
+from clinasr_tui.typed_word import KeyedWord
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.cost import Offer

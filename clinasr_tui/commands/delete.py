@@ -6,11 +6,11 @@ import argparse
 import asyncio
 import sys
 
+from clinasr_tui.box.names import require_name
+from clinasr_tui.box.words import delete_words
 from clinasr_tui.commands.box_output import add_name, default_name, end_box, own_boxes
 from clinasr_tui.commands.output import note
 from clinasr_tui.errors import ExitCode, InputError
-from clinasr_tui.remote.box_names import require_name
-from clinasr_tui.remote.box_words import delete_words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _confirmed(record: object, name: str) -> bool:
-    from clinasr_tui.remote.box_record import BoxRecord
+    from clinasr_tui.box.record import BoxRecord
 
     if not sys.stdin.isatty():
         raise InputError("what is deleted is lost, and nobody is here to ask", remedy="Add --yes")

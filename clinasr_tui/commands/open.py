@@ -28,8 +28,8 @@ def require_terminal() -> None:
 
 def say_what_bills() -> None:
     """The last line printed on leaving while a rented box bills, or may."""
-    from clinasr_tui.remote.box_state import BoxBook
-    from clinasr_tui.remote.box_words import leaving_line
+    from clinasr_tui.box.state import BoxBook
+    from clinasr_tui.box.words import leaving_line
 
     try:
         line = leaving_line(BoxBook().live(), time.time())

@@ -9,6 +9,9 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clinasr_tui.box.consent import NOTHING_CREATED
+from clinasr_tui.box.names import require_name
+from clinasr_tui.box.words import LAPTOP_WORDS, leaving_line
 from clinasr_tui.commands.box import add_kind, kind_of
 from clinasr_tui.commands.box_output import box_document, box_lines, offer_line, own_boxes
 from clinasr_tui.commands.consent_prompt import ask, require_terminal
@@ -16,16 +19,13 @@ from clinasr_tui.commands.output import add_json, note, print_json, print_lines,
 from clinasr_tui.commands.sources import settings_of
 from clinasr_tui.errors import ExitCode, HostKeyError, InputError, RemoteError
 from clinasr_tui.flywheel.cost import DEFAULT_NAME, cost_lines
-from clinasr_tui.remote.box_names import require_name
-from clinasr_tui.remote.box_words import LAPTOP_WORDS, leaving_line
-from clinasr_tui.remote.consent import NOTHING_CREATED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from clinasr_tui.box.boxes import Boxes
+    from clinasr_tui.box.record import BoxRecord
     from clinasr_tui.flywheel.cost import Offer, Sku
-    from clinasr_tui.remote.box_record import BoxRecord
-    from clinasr_tui.remote.boxes import Boxes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from clinasr_tui.box.names import require_name
 from clinasr_tui.commands.box_output import add_name, default_name, end_box, own_boxes
-from clinasr_tui.remote.box_names import require_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

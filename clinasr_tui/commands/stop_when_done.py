@@ -18,8 +18,8 @@ class StopWhenDone:
         self._host: str | None = args.host if args.stop_when_done else None
         if not args.stop_when_done:
             return
-        from clinasr_tui.remote.box_words import LAPTOP_WORDS
-        from clinasr_tui.remote.boxes import Boxes
+        from clinasr_tui.box.boxes import Boxes
+        from clinasr_tui.box.words import LAPTOP_WORDS
 
         if args.once:
             raise InputError("--once does not wait for the end of the run", remedy="Leave one of them out")
@@ -51,8 +51,8 @@ class StopWhenDone:
         """Stop the box after a run that ended so; False if that did not work."""
         if not self._host:
             return True
-        from clinasr_tui.remote.boxes import Boxes
-        from clinasr_tui.remote.stop_when_done import stop_after
+        from clinasr_tui.box.boxes import Boxes
+        from clinasr_tui.box.stop_when_done import stop_after
 
         line = asyncio.run(stop_after(Boxes(), self._host, str(outcome), asked=True))
         note(line)

@@ -76,9 +76,9 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 def launched_lines(folder: str, host: str | None, gate: Mapping[str, Any]) -> list[str]:
     """What to do next, and what it costs meanwhile."""
+    from clinasr_tui.box.words import leaving_line
     from clinasr_tui.flywheel.cost import costs, money
     from clinasr_tui.launch.runs import rented
-    from clinasr_tui.remote.box_words import leaving_line
 
     lines = [f"watch it:  clinasr-tui watch {folder}", f"end it:    clinasr-tui cancel {folder}"]
     lines.append(f"afterwards: clinasr-tui fetch {folder}")

@@ -17,9 +17,9 @@ from clinasr_tui.flywheel.files import open_input, write_atomically
 from clinasr_tui.flywheel.workspace import RUN_INFO_FILE
 
 if TYPE_CHECKING:
+    from clinasr_tui.box.record import BoxRecord
     from clinasr_tui.launch.flow import Prepared
     from clinasr_tui.launch.packing import Side
-    from clinasr_tui.remote.box_record import BoxRecord
     from clinasr_tui.training.snapshot import RunSnapshot
 
 SCHEMA = "clinasr.run/1"

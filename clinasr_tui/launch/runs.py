@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clinasr_tui.errors import ClinasrError, InputError
+from clinasr_tui.box.state import BoxBook
+from clinasr_tui.errors import ClinasrError, ExitCode, InputError
 from clinasr_tui.flywheel.bases import DEFAULT_BASE, base_standing
 from clinasr_tui.flywheel.overrides import RUN_NAME
 from clinasr_tui.flywheel.recipe import FP32, Recipe, propose
@@ -28,22 +29,27 @@ from clinasr_tui.launch.record import (
     read_record,
     write_record,
 )
-from clinasr_tui.remote.box_state import BoxBook
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from clinasr_tui.box.record import BoxRecord
     from clinasr_tui.flywheel.gate import GateResult
     from clinasr_tui.flywheel.recipe import Gpu, Proposal
     from clinasr_tui.flywheel.workspace import Cycle
     from clinasr_tui.launch.machine import Machine
-    from clinasr_tui.remote.box_record import BoxRecord
     from clinasr_tui.remote.host import Host
 
 OVERRIDE_WORD = "SMOKE"
 """What an operator types to run under a blocked gate; it stays in the run's record."""
+
+
+class NotReadyError(ClinasrError):
+    """A check says no: nothing is sent or started (exit code 1)."""
+
+    exit_code = ExitCode.NO
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +196,15 @@ def plan_for(cycle: Cycle, workspace: str, choices: Choices, base: str, recipe: 
 
 
 def gate_note(result: GateResult, override: str = "") -> dict[str, Any]:
-    """The gate as the run's record keeps it. Raises InputError if it is blocked and not overridden."""
+    """The gate as the run's record keeps it. Raises NotReadyError if it is blocked and not overridden."""
     if not result.passed and override != OVERRIDE_WORD:
-        reason = result.reasons[0] if result.reasons else "see the gate"
-        raise InputError(
-            f"the gate is blocked: {reason}",
-            remedy=f"Follow its route ({result.route}), or type {OVERRIDE_WORD} for a smoke run",
+        failed = [
+            f"{one.title} {one.measured}, not {one.threshold}" for one in result.criteria if not one.passed
+        ]
+        why = "; ".join(failed) or (result.reasons[0] if result.reasons else str(result.route))
+        raise NotReadyError(
+            f"the gate is blocked: {why}",
+            remedy=f"Follow its route ({result.route}); a smoke run wants {OVERRIDE_WORD} typed at a terminal",
         )
     return {
         "verdict": result.verdict,

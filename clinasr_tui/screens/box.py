@@ -11,6 +11,16 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from clinasr_tui.box.consent import NOTHING_CREATED
+from clinasr_tui.box.record import Phase
+from clinasr_tui.box.words import (
+    LAPTOP_WORDS,
+    delete_words,
+    meter_words,
+    state_words,
+    stop_words,
+    warning_words,
+)
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.cost import (
     DEFAULT_NAME,
@@ -21,16 +31,6 @@ from clinasr_tui.flywheel.cost import (
     money,
     published_offer,
 )
-from clinasr_tui.remote.box_record import Phase
-from clinasr_tui.remote.box_words import (
-    LAPTOP_WORDS,
-    delete_words,
-    meter_words,
-    state_words,
-    stop_words,
-    warning_words,
-)
-from clinasr_tui.remote.consent import NOTHING_CREATED
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.screens.confirm_dialog import ConfirmDialog
 from clinasr_tui.screens.cost_dialog import CostDialog
@@ -42,11 +42,11 @@ from clinasr_tui.widgets.line_list import LineList
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
+    from clinasr_tui.box.consent import Consent
+    from clinasr_tui.box.record import BoxRecord
     from clinasr_tui.box_desk import BoxDesk
     from clinasr_tui.flywheel.cost import Offer, Sku
     from clinasr_tui.messages import BoxChanged
-    from clinasr_tui.remote.box_record import BoxRecord
-    from clinasr_tui.remote.consent import Consent
 
 _NONE = (
     "None is rented from here, nothing is billed. A box is one way to a GPU: any host of your ssh config, or "

@@ -15,14 +15,14 @@ import sys
 import time
 from pathlib import Path
 
+from clinasr_tui.box import boxes as module
+from clinasr_tui.box import brev as cli_module
+from clinasr_tui.box.boxes import Boxes
+from clinasr_tui.box.brev import BrevCli
+from clinasr_tui.box.brev_answers import read_offers
+from clinasr_tui.box.brev_commands import Capabilities
+from clinasr_tui.box.state import BoxBook
 from clinasr_tui.flywheel.cost import DEFAULT_DISK_GB
-from clinasr_tui.remote import boxes as module
-from clinasr_tui.remote import brev as cli_module
-from clinasr_tui.remote.box_state import BoxBook
-from clinasr_tui.remote.boxes import Boxes
-from clinasr_tui.remote.brev import BrevCli
-from clinasr_tui.remote.brev_answers import read_offers
-from clinasr_tui.remote.brev_commands import Capabilities
 from clinasr_tui.remote.host import SshSettings
 from tests.support.fake_brev import FLEXIBLE
 from tests.support.typing import typed

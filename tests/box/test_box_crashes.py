@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from clinasr_tui.remote.box_state import BoxBook
-from clinasr_tui.remote.box_words import headline, leaving_line
-from clinasr_tui.remote.boxes import Boxes
-from clinasr_tui.remote.brev import BrevCli
+from clinasr_tui.box.boxes import Boxes
+from clinasr_tui.box.brev import BrevCli
+from clinasr_tui.box.state import BoxBook
+from clinasr_tui.box.words import headline, leaving_line
 from tests.support.brev import FakeBrev
 from tests.support.sshd import Sshd
 

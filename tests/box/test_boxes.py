@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clinasr_tui.box import boxes as module
+from clinasr_tui.box.boxes import Boxes
+from clinasr_tui.box.brev import BrevCli, BrevMissingError, NotSignedInError, UnclearError
+from clinasr_tui.box.brev_answers import BoxStatus, Instance
+from clinasr_tui.box.consent import ConsentError
+from clinasr_tui.box.record import BoxRecord, Phase, begun, from_json, reconciled, to_json
+from clinasr_tui.box.state import BoxBook
+from clinasr_tui.box.stop_when_done import stop_after
+from clinasr_tui.box.words import headline, leaving_line, state_words, warning_words
 from clinasr_tui.errors import HostKeyError, InputError, RemoteError
 from clinasr_tui.flywheel.cost import DEFAULT_SKU, Offer, PriceSource
-from clinasr_tui.remote import boxes as module
-from clinasr_tui.remote.box_record import BoxRecord, Phase, begun, from_json, reconciled, to_json
-from clinasr_tui.remote.box_state import BoxBook
-from clinasr_tui.remote.box_words import headline, leaving_line, state_words, warning_words
-from clinasr_tui.remote.boxes import Boxes
-from clinasr_tui.remote.brev import BrevCli, BrevMissingError, NotSignedInError, UnclearError
-from clinasr_tui.remote.brev_answers import BoxStatus, Instance
-from clinasr_tui.remote.consent import ConsentError
 from clinasr_tui.remote.host import SshSettings
-from clinasr_tui.remote.stop_when_done import stop_after
 from clinasr_tui.remote.trust import remember
 from tests.support.brev import FakeBrev
 from tests.support.sshd import Sshd
@@ -300,7 +300,7 @@ async def test_an_error_of_create_that_rented_late_is_noticed_at_the_next_look(b
 
 
 async def test_a_create_that_hangs_is_ended_and_the_box_found(boxes, brev, monkeypatch):
-    from clinasr_tui.remote import brev_commands
+    from clinasr_tui.box import brev_commands
 
     brev.set(create_hangs=30)
     monkeypatch.setitem(brev_commands.SECONDS, "create", 0.8)

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clinasr_tui.box import brev_commands
+from clinasr_tui.box.brev import BrevCli, BrevMissingError, NotSignedInError, UnclearError
+from clinasr_tui.box.brev_answers import BoxStatus, read_instances, read_offers
+from clinasr_tui.box.consent import ConsentError, TypedWord
 from clinasr_tui.errors import RemoteError
 from clinasr_tui.flywheel.cost import DEFAULT_SKU, PriceSource, sku
-from clinasr_tui.remote import brev_commands
-from clinasr_tui.remote.brev import BrevCli, BrevMissingError, NotSignedInError, UnclearError
-from clinasr_tui.remote.brev_answers import BoxStatus, read_instances, read_offers
-from clinasr_tui.remote.consent import ConsentError, TypedWord
 from tests.support.brev import FakeBrev
 from tests.support.fake_brev import FLEXIBLE, L40S
 from tests.support.typing import typed

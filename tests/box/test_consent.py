@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clinasr_tui.box import consent as module
+from clinasr_tui.box.consent import Consent, ConsentError, TypedWord, check, redeem
 from clinasr_tui.errors import ExitCode
 from clinasr_tui.flywheel.cost import Offer, PriceSource
-from clinasr_tui.remote import consent as module
-from clinasr_tui.remote.consent import Consent, ConsentError, TypedWord, check, redeem
 from tests.support.typing import Hands, typed
 
 PACKAGE = Path(module.__file__).parents[1]
@@ -196,7 +196,7 @@ def test_only_the_dialog_and_the_prompt_on_a_terminal_can_ask():
         found = names & {"TypedWord", "_issue", "_issued", "_SECRET"}
         if found:
             users[str(path.relative_to(PACKAGE))] = found
-    users.pop("remote/consent.py")
+    users.pop("box/consent.py")
     allowed = {"screens/cost_dialog.py", "commands/consent_prompt.py"}
     assert set(users) <= allowed
     assert all(found == {"TypedWord"} for found in users.values())
@@ -210,4 +210,4 @@ def test_only_one_module_knows_the_commands_that_spend():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and "brev_commands" in ast.dump(node)
     }
-    assert callers == {"remote/brev.py"}
+    assert callers == {"box/brev.py"}

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from clinasr_tui.box.record import BoxRecord, begun
+from clinasr_tui.box.state import BoxBook
 from clinasr_tui.flywheel.cost import Offer, PriceSource
-from clinasr_tui.remote.box_record import BoxRecord, begun
-from clinasr_tui.remote.box_state import BoxBook
 from tests.support.brev import FakeBrev
 from tests.support.fake_brev import L40S
 from tests.support.sshd import Sshd

@@ -14,15 +14,15 @@ from textual import events
 from textual.command import CommandPalette
 from textual.widgets import Static
 
+from clinasr_tui import typed_word
 from clinasr_tui.actions import actions_for
+from clinasr_tui.box import boxes as boxes_module
+from clinasr_tui.box.boxes import Boxes
+from clinasr_tui.box.brev import BrevCli
+from clinasr_tui.box.record import BoxRecord, begun
 from clinasr_tui.errors import HostKeyError
 from clinasr_tui.messages import BoxKeyUnknown
 from clinasr_tui.palette import ActionProvider
-from clinasr_tui.remote import boxes as boxes_module
-from clinasr_tui.remote import typed_word
-from clinasr_tui.remote.box_record import BoxRecord, begun
-from clinasr_tui.remote.boxes import Boxes
-from clinasr_tui.remote.brev import BrevCli
 from clinasr_tui.screens.confirm_dialog import ConfirmDialog
 from clinasr_tui.screens.cost_dialog import CostDialog
 from clinasr_tui.screens.trust_dialog import TrustDialog
@@ -111,7 +111,7 @@ def test_picture_of_deleting(app, brev, at_noon, size, picture):
 
 def put_box(app, brev, status="RUNNING", *, offer=None):
     """A box from an earlier session, rented an hour and a half ago."""
-    from clinasr_tui.remote.brev_answers import read_offers
+    from clinasr_tui.box.brev_answers import read_offers
 
     (found,) = read_offers(json.dumps([offer or FLEXIBLE]), 200, time.time())
     record = begun(BoxRecord(NAME, found, "c", asked_at=time.time() - 5400))

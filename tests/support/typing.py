@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clinasr_tui.remote.consent import Consent, TypedWord
+from clinasr_tui.box.consent import Consent, TypedWord
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.cost import Offer
