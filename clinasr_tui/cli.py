@@ -30,6 +30,8 @@ COMMANDS = {
     "compare": Command("compare", "two cycles side by side, and what to do next"),
     "train": Command("train", "launch a cycle's fine-tuning run and detach"),
     "watch": Command("watch", "follow a run folder, here or on a host"),
+    "cancel": Command("cancel", "end a run so that it can be resumed"),
+    "fetch": Command("fetch", "bring a run's model and logs here, checked"),
     "provision": Command("provision", "rent one GPU box, after YES was typed for its price"),
     "box": Command("box", "what is rented, what it has cost, and offers"),
     "stop": Command("stop", "stop a box: only its disk bills on"),

@@ -56,11 +56,14 @@ class Step(StrEnum):
 
 
 class Progress(NamedTuple):
-    """How far a launch is: the step, what is to be said of it, the fraction done (None if unknown)."""
+    """How far a job is: the step (of a launch a `Step`), what is to be said of it, the fraction done."""
 
-    step: Step
+    step: str
     text: str = ""
     fraction: float | None = None
+    """None if unknown."""
+    left: float | None = None
+    """Seconds left, where that is known better than by the fraction and the time since the step began."""
 
 
 Tell = Callable[[Progress], bool]

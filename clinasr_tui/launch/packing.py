@@ -72,11 +72,11 @@ def _rewritten(
                     where=f"{manifest}:{row.line}",
                     remedy="Run `clinasr-tui check` on the manifest",
                 )
-            audio[source] = f"{places.data}/{_below(source, manifest.parent)}"
+            audio[source] = f"{places.data}/{place_below(source, manifest.parent)}"
         yield edited(row.raw, {"audio_filepath": places.seen(audio[source])}) + b"\n"
 
 
-def _below(source: Path, folder: Path) -> str:
+def place_below(source: Path, folder: Path) -> str:
     """Where the audio goes, relative to the cycle's folder."""
     try:
         relative = source.relative_to(folder)

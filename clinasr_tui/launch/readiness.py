@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from clinasr_tui.errors import ClinasrError, ExitCode, InputError
-from clinasr_tui.launch.runs import base_of, split_of
+from clinasr_tui.errors import InputError
+from clinasr_tui.launch.runs import NotReadyError, base_of, split_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.settings import Settings
     from clinasr_tui.flywheel.workspace import Cycle
     from clinasr_tui.launch.runs import Choices
-
-
-class NotReadyError(ClinasrError):
-    """A check says no: nothing is sent or started (exit code 1)."""
-
-    exit_code = ExitCode.NO
 
 
 class Readiness(NamedTuple):

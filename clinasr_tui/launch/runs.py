@@ -204,7 +204,7 @@ def gate_note(result: GateResult, override: str = "") -> dict[str, Any]:
         why = "; ".join(failed) or (result.reasons[0] if result.reasons else str(result.route))
         raise NotReadyError(
             f"the gate is blocked: {why}",
-            remedy=f"Follow its route ({result.route}); a smoke run wants {OVERRIDE_WORD} typed at a terminal",
+            remedy=f"Follow its route ({result.route}); for a smoke run type {OVERRIDE_WORD} at a terminal",
         )
     return {
         "verdict": result.verdict,

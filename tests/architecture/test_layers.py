@@ -20,12 +20,14 @@ HEADLESS = {
     "compare": ["compare", "{demo}/cycle1", "{demo}/cycle2", "--json"],
     "train": ["train", "{demo}/cycle1", "--dry-run", "--json"],
     "watch": ["watch", "{demo}/recording", "--once", "--json"],
+    "cancel": ["cancel", "{demo}/cycle1", "--yes"],
+    "fetch": ["fetch", "{demo}/cycle1"],
     "provision": ["provision"],
     "box": ["box", "--json"],
     "stop": ["stop", "no-such-box"],
     "delete": ["delete", "no-such-box", "--yes"],
 }
-ENDS = {"provision": (2,), "stop": (3,), "delete": (3,)}
+ENDS = {"cancel": (2,), "fetch": (2,), "provision": (2,), "stop": (3,), "delete": (3,)}
 """Exit codes of what cannot be done here: without a terminal, without a box."""
 
 

@@ -18,7 +18,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def dockerd() -> Iterator[Dockerd]:
     """A Docker engine with the image that stands in for NeMo's."""
     with Dockerd() as engine:

@@ -1,0 +1,207 @@
+"""A run's result: the model and all that the run wrote, brought into the workspace and checked."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from clinasr_tui.flywheel.workspace import MIRROR_FOLDER
+from clinasr_tui.launch.control import RunHandle, handle_of, is_alive, settle_by_name
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
+from clinasr_tui.launch.ending import complete_record
+from clinasr_tui.launch.fetch import HostFile, holds, open_folder
+from clinasr_tui.launch.record import NOT_STARTED, amend_record, read_record
+from clinasr_tui.launch.runs import NotReadyError
+from clinasr_tui.remote.hosts import open_host
+from clinasr_tui.remote.run_watch import RunWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from clinasr_tui.flywheel.workspace import RunRef
+    from clinasr_tui.launch.fetch import Folder, Tell
+    from clinasr_tui.remote.host import SshSettings
+    from clinasr_tui.training.snapshot import RunSnapshot
+
+MODEL_FILE = "adapted_model.nemo"
+FILES_FOLDER, CHECKPOINTS_FOLDER = "files", "checkpoints"
+_CHECKPOINTS = "run/checkpoints/"
+_VAL_WER = re.compile(r"--val_wer=(\d+(?:\.\d+)?)-epoch=\d+(-last)?(?:-v\d+)?\.ckpt")
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint on the machine, and the validation WER its name tells."""
+
+    file: HostFile
+    val_wer: float | None
+    is_last: bool
+
+    @property
+    def name(self) -> str:
+        """Its file name."""
+        return self.file.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was fetched of a run."""
+
+    model: Path | None
+    """The last weights, or None where the run left no model."""
+    model_bytes: int
+    sha256: str
+    files: int
+    """Further files that are here and checked: logs, event files, settings."""
+    best: Checkpoint | None
+    """The checkpoint with the lowest validation WER, which the model need not be."""
+    left: tuple[HostFile, ...]
+    """Checkpoints that are on the machine only: needed to resume, or to go back to the best one."""
+    snapshot: RunSnapshot
+
+
+def checkpoints_of(files: Iterable[HostFile]) -> list[Checkpoint]:
+    """The checkpoints among a run folder's files."""
+    found = []
+    for file in files:
+        if file.path.startswith(_CHECKPOINTS) and file.path.endswith(".ckpt"):
+            match = _VAL_WER.search(file.path)
+            found.append(
+                Checkpoint(file, float(match[1]) if match else None, file.path.endswith("-last.ckpt"))
+            )
+    return found
+
+
+def best_of(checkpoints: Iterable[Checkpoint]) -> Checkpoint | None:
+    """The one with the lowest validation WER; None without any that tells one."""
+    told = [one for one in checkpoints if one.val_wer is not None and not one.is_last]
+    return min(told, key=lambda one: one.val_wer or 0.0, default=None)
+
+
+async def fetch_result(
+    folder: Path,
+    ssh: SshSettings,
+    tell: Tell | None = None,
+    *,
+    socket: str = DOCKER_SOCKET,
+    checkpoints: bool = False,
+) -> Result:
+    """Bring a run's result into its folder of the workspace and complete its record.
+
+    The model is `adapted_model.nemo`, logs and event file are in the mirror, what the mirror does not keep is
+    in `files`, checkpoints (if asked for) in `checkpoints`; each has the checksum it has on the machine.
+    Raises NotReadyError while the run goes on (its model is rewritten then), errors as `Folder.fetch`.
+    """
+    record = read_record(folder)
+    handle = handle_of(record)
+    host_name = record.get("host")
+    async with await asyncio.to_thread(open_host, host_name, ssh) as host:
+        if await is_alive(handle, host, socket=socket):
+            raise NotReadyError(
+                "the run is going on, and its model is rewritten until it is over",
+                where=handle.run,
+                remedy=f"Watch it (clinasr-tui watch {folder}), fetch afterwards",
+            )
+        await settle_by_name(handle, host, socket=socket)
+        snapshot = await _mirrored(folder, handle, host_name, ssh)
+        complete_record(folder, snapshot, folder / MIRROR_FOLDER / "exit.json", over=True)
+        async with open_folder(host, handle.run_dir) as there:
+            result = await _fetch(folder, handle, there, snapshot, tell, checkpoints)
+    amend_record(folder, {"result": _document(result)})
+    return result
+
+
+async def _mirrored(folder: Path, handle: RunHandle, host_name: str | None, ssh: SshSettings) -> RunSnapshot:
+    """Complete the mirror; what the run's files say."""
+    mirror = folder / MIRROR_FOLDER
+    watch = RunWatch(handle.run_dir, host=host_name, name=handle.run, mirror=mirror, ssh=ssh)
+    async with aclosing(watch.updates(once=True)) as updates:
+        async for _ in updates:
+            pass
+    return watch.reader.snapshot()
+
+
+async def _fetch(
+    folder: Path,
+    handle: RunHandle,
+    there: Folder,
+    snapshot: RunSnapshot,
+    tell: Tell | None,
+    with_checkpoints: bool,
+) -> Result:
+    model, files = _model_of(there.files, handle.run), 0
+    points = checkpoints_of(there.files)
+    for file in there.files:
+        if not file.path.startswith(_CHECKPOINTS):
+            await _keep(folder, there, file, tell)
+            files += 1
+    digest = await there.fetch(model, folder / MODEL_FILE, tell) if model else ""
+    if with_checkpoints:
+        for one in points:
+            await there.fetch(one.file, folder / CHECKPOINTS_FOLDER / one.name, tell)
+    return Result(
+        model=folder / MODEL_FILE if model else None,
+        model_bytes=model.size if model else 0,
+        sha256=digest,
+        files=files,
+        best=best_of(points),
+        left=() if with_checkpoints else tuple(one.file for one in points),
+        snapshot=snapshot,
+    )
+
+
+async def _keep(folder: Path, there: Folder, file: HostFile, tell: Tell | None) -> None:
+    """Have a small file here: in the mirror, where its bytes came while the run was watched, or beside it."""
+    digest = await there.digest(file)
+    mirrored = folder / MIRROR_FOLDER / file.path
+    copies = [mirrored, *mirrored.parent.glob(f"{mirrored.name}~*")] if mirrored.parent.is_dir() else []
+    for copy in copies:
+        if await asyncio.to_thread(holds, copy, digest):
+            return
+    await there.fetch(file, folder / FILES_FOLDER / file.path, tell)
+
+
+def _model_of(files: Iterable[HostFile], run: str) -> HostFile | None:
+    """The run's model; of several (a rename that was cut off) the one with the run's own name."""
+    found = [one for one in files if one.path.startswith(_CHECKPOINTS) and one.path.endswith(".nemo")]
+    own = [one for one in found if one.path == f"{_CHECKPOINTS}{run}.nemo"]
+    return next(iter(own or found), None)
+
+
+def _document(result: Result) -> dict[str, Any]:
+    best = result.best
+    return {
+        "fetched_at": time.time(),
+        "complete": True,
+        "model": {
+            "file": MODEL_FILE,
+            "weights": "last",
+            "bytes": result.model_bytes,
+            "sha256": result.sha256,
+        }
+        if result.model
+        else None,
+        "best_checkpoint": {"file": best.name, "val_wer": best.val_wer} if best else None,
+        "files": result.files,
+        "left_on_machine": [{"file": one.path, "bytes": one.size} for one in result.left],
+    }
+
+
+def not_fetched(runs: Iterable[RunRef], host: str | None) -> list[str]:
+    """Names of a workspace's runs whose results are on that machine only: deleting it would lose them."""
+    return [
+        run.name
+        for run in runs
+        if run.host == host
+        and "backend" in run.info
+        and not _is_complete(run.info.get("result"))
+        and run.info.get("state") != NOT_STARTED
+    ]
+
+
+def _is_complete(result: object) -> bool:
+    return isinstance(result, dict) and result.get("complete") is True
