@@ -30,7 +30,7 @@ _COMMAND_NOT_FOUND = 127
 _SILENCE = 15.0  # seconds; the follower speaks every two
 _MOST_LINES = 200_000  # kept for a reader of updates who is slow
 _AT_ONCE = 1 << 16  # bytes; what a running run writes is read as it comes
-_PAUSE = 0.002  # seconds without a byte: time to read
+_PAUSE = 0.005  # seconds without a byte: time to read
 _READ_EVERY = 0.1  # seconds, however fast the bytes come
 # These act on the reader or say that all has been read. So may a file that starts over.
 _AFTER_ALL_READ = (frames.FileFrame, frames.Record, frames.CaughtUp, frames.End)
