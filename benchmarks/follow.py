@@ -1,7 +1,8 @@
 """Following a 500 MB run folder over SSH, beside `ssh host cat` of the same file.
 
-Both go through the same real sshd on loopback. `cat` writes to nowhere. Ours writes every byte to the mirror; how long that takes is the first
-figure. The second is how long until all of it has been read as well: lines classified and in the log.
+Both go through the same real sshd on loopback. `cat` writes to nowhere. Ours writes every byte to the
+mirror; how long that takes is the first figure. The second is how long until all of it has been read as
+well: lines classified and in the log.
 Then a line is appended to the followed log a hundred times: how long until its update is there.
 """
 
