@@ -21,7 +21,15 @@ from clinasr_tui.widgets.log_view import LogView
 from clinasr_tui.widgets.loss_chart import LossChart
 from clinasr_tui.widgets.pace import Pace
 from clinasr_tui.widgets.prompt import Prompt
-from clinasr_tui.widgets.run_status import ContactLine, HealthLines, StatusLine, contact_line, status_line
+from clinasr_tui.widgets.run_status import (
+    COMPARE_NEXT,
+    REEVALUATE_NEXT,
+    ContactLine,
+    HealthLines,
+    StatusLine,
+    contact_line,
+    status_line,
+)
 from clinasr_tui.widgets.sample_view import SampleView
 
 if TYPE_CHECKING:
@@ -133,10 +141,16 @@ class WatchScreen(ChartKeys, LogKeys):
         snapshot = reader.snapshot(None if run.ended else now)
         cost = spent(run.ref.info, reader.train_loss.newest_wall if snapshot.ended else now)
         self.query_one("#status", StatusLine).show(status_line(snapshot, run.ref.name, cost))
-        self.query_one(HealthLines).show(snapshot)
+        self.query_one(HealthLines).show(snapshot, self._after(run.ref.cycle))
         self.query_one(LossChart).follow(reader.train_loss, reader.val_wer, _last_step(snapshot))
         self.query_one(SampleView).show(reader.samples)
         self.query_one(GpuView).show(reader.gpu)
+
+    def _after(self, number: int) -> str:
+        """What comes after a run that is well: the new model has to be heard before cycles are compared."""
+        cycles = self.session.workspace.cycles
+        heard = any(cycle.number > number and cycle.hypotheses for cycle in cycles)
+        return COMPARE_NEXT if heard else REEVALUATE_NEXT
 
     def _show_contact(self, run: WatchedRun) -> None:
         from clinasr_tui.remote.run_watch import Contact

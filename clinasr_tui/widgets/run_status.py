@@ -127,8 +127,12 @@ def _ending(snapshot: RunSnapshot) -> list[Content]:
     return parts
 
 
-def healthy_line(snapshot: RunSnapshot) -> Content:
-    """`✔ healthy · 200 files, none dropped`; says so while nothing can be told yet."""
+COMPARE_NEXT = "compare the cycles (7)"
+REEVALUATE_NEXT = "transcribe the cycle with the new model (steps: 1)"
+
+
+def healthy_line(snapshot: RunSnapshot, then: str = COMPARE_NEXT) -> Content:
+    """`✔ healthy · 200 files, none dropped`; `then` is what comes after the run's end."""
     if snapshot.outcome is Outcome.UNKNOWN or (snapshot.phase is Phase.WAITING and not snapshot.points):
         return Content.styled("nothing to judge yet", "$quiet")
     parts = [Content.styled("✔ healthy", "bold $good")]
@@ -136,7 +140,7 @@ def healthy_line(snapshot: RunSnapshot) -> Content:
         dropped = f"{snapshot.filtered_files} dropped" if snapshot.filtered_files else "none dropped"
         parts.append(Content(f"{snapshot.train_files} files, {dropped}"))
     if snapshot.outcome is Outcome.FINISHED:
-        parts.append(Content.styled("finished; next: compare the cycles (7)", "bold"))
+        parts.append(Content.styled(f"finished; next: {then}", "bold"))
     return Content.styled(" · ", "$quiet").join(parts)
 
 
@@ -233,12 +237,13 @@ class HealthLines(Widget):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._snapshot: RunSnapshot | None = None
+        self._then = COMPARE_NEXT
         self._content = Content("")
         self.expanded = False
 
-    def show(self, snapshot: RunSnapshot) -> None:
-        """Show the health of a snapshot; laid out again only if it reads differently."""
-        self._snapshot = snapshot
+    def show(self, snapshot: RunSnapshot, then: str = COMPARE_NEXT) -> None:
+        """Show a snapshot's health, `then` what comes after its end; laid out again only if it differs."""
+        self._snapshot, self._then = snapshot, then
         alerts = snapshot.health
         # The reader gives errors first.
         worst = alerts[0].severity if alerts else None
@@ -253,11 +258,11 @@ class HealthLines(Widget):
         """List every alert, or only the worst."""
         self.expanded = not self.expanded
         if self._snapshot is not None:
-            self.show(self._snapshot)
+            self.show(self._snapshot, self._then)
 
     def _compose_lines(self, snapshot: RunSnapshot, alerts: Sequence[Alert]) -> Content:
         if not alerts:
-            return healthy_line(snapshot)
+            return healthy_line(snapshot, self._then)
         if self.expanded:
             return Content("\n").join(alert_lines(alert) for alert in alerts)
         first = alert_lines(alerts[0])

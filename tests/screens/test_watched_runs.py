@@ -261,6 +261,16 @@ async def test_a_silent_run_is_looked_at_now_and_then(monkeypatch):
     assert [(one.run, one.text) for one in posted] == [("sft3", "Nothing new.")]
 
 
+async def test_a_finished_run_that_nobody_heard_yet_is_to_be_transcribed(runs, app_on):
+    root = runs("sft3")
+    shutil.rmtree(root / "cycle2")
+    app = app_on(root)
+    async with app.run_test(size=NARROW) as pilot:
+        screen = await watching(pilot)
+        line = text_of(screen, "#health")
+        assert "finished; next: transcribe the cycle with the new model" in " ".join(line.split())
+
+
 # --- paid for ------------------------------------------------------------------------------------
 
 
