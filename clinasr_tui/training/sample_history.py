@@ -22,13 +22,13 @@ MAX_ROWS = 100_000
 
 
 class Heard(NamedTuple):
-    """What stood in the term's place, for `count` samples in a row from `step` on."""
+    """What stood in the term's place, for `times` samples in a row from `step` on."""
 
     text: str
     """Normalised; "" if it was dropped."""
     right: bool
     step: int | None
-    count: int
+    times: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def heard_history(samples: Sequence[Sample], term: str) -> list[Heard]:
     for text, right, step in _heard(samples, term):
         last = found[-1] if found else None
         if last is not None and (last.text, last.right) == (text, right):
-            found[-1] = last._replace(count=last.count + 1)
+            found[-1] = last._replace(times=last.times + 1)
         else:
             found.append(Heard(text, right, step, 1))
     return found

@@ -38,7 +38,7 @@ def history_line(term: str, history: Sequence[Heard]) -> Content:
     parts = []
     for one in history:
         text, style = (visible(one.text) or "[-]", "bold $bad") if not one.right else ("✔", "bold $good")
-        times = f" ×{one.count}" if one.count > 1 else ""
+        times = f" ×{one.times}" if one.times > 1 else ""
         parts.append(Content.assemble((text, style), times))
     last = history[-1] if history else None
     since = f" (step {last.step})" if last is not None and last.step is not None and len(history) > 1 else ""

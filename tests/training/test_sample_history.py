@@ -18,7 +18,7 @@ def test_the_recorded_run_learns_a_term(demo_data: Path) -> None:
     history = heard_history(samples, "lumbar puncture")
     assert Heard("lumbar punctury", False, 6, 1) in history
     assert history[-1].right
-    assert sum(one.count for one in history) == sum("lumbar puncture" in one.reference for one in samples)
+    assert sum(one.times for one in history) == sum("lumbar puncture" in one.reference for one in samples)
 
 
 def test_the_terms_of_the_bundled_manifest(demo_data: Path) -> None:
@@ -50,5 +50,5 @@ def test_a_dropped_term_and_one_in_pieces() -> None:
 def test_every_sample_of_the_term_is_counted_once(predictions: list[str]) -> None:
     samples = [Sample(at, "ab v ab", text) for at, text in enumerate(predictions)]
     history = heard_history(samples, "v")
-    assert sum(one.count for one in history) == len(predictions)
+    assert sum(one.times for one in history) == len(predictions)
     assert all(one[:2] != other[:2] for one, other in pairwise(history))
