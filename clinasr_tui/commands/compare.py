@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.commands.output import (
     add_json,
@@ -57,8 +57,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare and print; exit code 0 whatever the verdict."""
-    from clinasr_tui.flywheel.comparison import to_json
-    from clinasr_tui.flywheel.judgement import to_json as judgement_json
+    result = compared(args)
+    if args.json:
+        print_json("compare", {"a": str(args.a), "b": str(args.b), **document(result)})
+    else:
+        print_lines(story(result, f"{args.a} → {args.b}"))
+    return ExitCode.OK
+
+
+def compared(args: argparse.Namespace) -> Comparison:
+    """The comparison of `a` and `b`, weighed with the workspace's settings."""
     from clinasr_tui.flywheel.review import comparison_of
 
     a, b = load_source(args.a), load_source(args.b)
@@ -68,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     if a.scored is None or b.scored is None:
         note("only a leaderboard is known of one side: no row by row comparison, no intervals")
     general, unmeasured = _general(args, a.cycle, b.cycle, settings)
-    result = comparison_of(
+    return comparison_of(
         a.scored or a.board,
         b.scored or b.board,
         _held_out(args),
@@ -77,12 +85,14 @@ def run(args: argparse.Namespace) -> int:
         unmeasured=unmeasured,
         stop=_stop(args, a, b, settings),
     )
-    if args.json:
-        weighed = judgement_json(result.judgement) if result.judgement else {}
-        print_json("compare", {"a": str(args.a), "b": str(args.b), **to_json(result), **weighed})
-    else:
-        print_lines(_story(result, f"{args.a} → {args.b}"))
-    return ExitCode.OK
+
+
+def document(result: Comparison) -> dict[str, Any]:
+    """A comparison for `--json`."""
+    from clinasr_tui.flywheel.comparison import to_json
+    from clinasr_tui.flywheel.judgement import to_json as judgement_json
+
+    return {**to_json(result), **(judgement_json(result.judgement) if result.judgement else {})}
 
 
 def _held_out(args: argparse.Namespace) -> frozenset[tuple[str, str]] | None:
@@ -147,7 +157,8 @@ def _newest_first(
         yield cycle, source.scored or source.board
 
 
-def _story(result: Comparison, title: str) -> list[str]:
+def story(result: Comparison, title: str) -> list[str]:
+    """A comparison for people."""
     lines = [title, f"{result.verdict.upper()}: {result.action}"]
     judgement = result.judgement
     if judgement is not None and judgement.differs:

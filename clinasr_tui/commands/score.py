@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         lists = {"per_row": _per_row(_scored(source).scores)} if args.rows else {}
         print_json("score", to_json(source.board), **lists)
     else:
-        print_lines(_story(source.board))
+        print_lines(story(source.board))
     return ExitCode.OK
 
 
@@ -92,7 +92,8 @@ def _per_row(scores: Scores) -> Iterator[list[dict[str, float | None]]]:
         yield [scores.row(index)._asdict() for index in rows]
 
 
-def _story(board: Leaderboard) -> list[str]:
+def story(board: Leaderboard) -> list[str]:
+    """The five sections for people."""
     from clinasr_tui.flywheel.leaderboard import METRICS, ipa_source_gap
 
     lines = [f"{board.rows} rows, {board.ker_rows} with a term"]

@@ -22,7 +22,12 @@ def left_text(seconds: float, fraction: float) -> str:
     """
     if fraction <= 0:
         return ""
-    left = round(seconds * (1 - fraction) / fraction)
+    return clock_text(seconds * (1 - fraction) / fraction)
+
+
+def clock_text(seconds: float) -> str:
+    """A length of time: `0:42`, `1:02:09`."""
+    left = round(seconds)
     hours, minutes = divmod(left // 60, 60)
     return f"{hours}:{minutes:02}:{left % 60:02}" if hours else f"{minutes}:{left % 60:02}"
 

@@ -1,0 +1,115 @@
+"""The rows of a manifest on their way to a transcription and back: only `audio_filepath` differs there."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from clinasr_tui.errors import RemoteError
+from clinasr_tui.flywheel.files import numbered_lines, open_input
+from clinasr_tui.flywheel.manifest import audio_path, read_manifest
+from clinasr_tui.flywheel.rewrite import edited
+from clinasr_tui.launch.packing import place_below
+from clinasr_tui.launch.send import Item
+from clinasr_tui.text import visible
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clinasr_tui.launch.places import Places
+
+
+class PackedRows(NamedTuple):
+    """A manifest as the transcription sees it."""
+
+    manifest: bytes
+    seen: tuple[str, ...]
+    """The audio path of each row there."""
+    own: tuple[str, ...]
+    """The same in the operator's manifest."""
+    lines: tuple[int, ...]
+    """The line of each row in the operator's manifest."""
+    audio: tuple[Item, ...]
+    """Audio to send; a file that is missing here is missing there, and its row says so."""
+
+
+class Untranscribed(NamedTuple):
+    """A row without a hypothesis, and why."""
+
+    line: int
+    audio_filepath: str
+    error: str
+
+
+class Heard(NamedTuple):
+    """What came back: the rows that have a hypothesis, as they are written, and those that have none."""
+
+    rows: list[bytes]
+    untranscribed: list[Untranscribed]
+
+
+def pack_rows(manifest: Path, places: Places, *, in_place: bool) -> PackedRows:
+    """Rewrite a manifest for the machine; with `in_place` audio is read where it is, and none is sent.
+
+    Raises InputError naming `file:line` for a row that cannot be read.
+    """
+    audio: dict[Path, str] = {}
+    written, seen, own, lines = [], [], [], []
+    for row in read_manifest(manifest):
+        source = audio_path(manifest, row.audio_filepath)
+        if in_place:
+            place = str(source.absolute())
+        else:
+            if source not in audio:
+                audio[source] = f"{places.data}/{place_below(source, manifest.parent)}"
+            place = places.seen(audio[source])
+        written.append(edited(row.raw, {"audio_filepath": place}) + b"\n")
+        seen.append(place)
+        own.append(row.audio_filepath)
+        lines.append(row.line)
+    items = tuple(Item(place, source) for source, place in audio.items() if source.is_file())
+    return PackedRows(b"".join(written), tuple(seen), tuple(own), tuple(lines), items)
+
+
+def unpack_rows(transcripts: Path, packed: PackedRows) -> Heard:
+    """The rows as transcribed, with the manifest's own paths again. Raises RemoteError if they are others."""
+    rows, untranscribed = [], []
+    count = 0
+    with open_input(transcripts, "transcript file") as stream:
+        for number, line in numbered_lines(stream):
+            row = _row(line, number, transcripts)
+            if count >= len(packed.seen) or row.get("audio_filepath") != packed.seen[count]:
+                raise _foreign(transcripts, number)
+            row["audio_filepath"] = packed.own[count]
+            error = row.pop("error", None)
+            if error:
+                told = visible(str(error))
+                untranscribed.append(Untranscribed(packed.lines[count], packed.own[count], told))
+            else:
+                rows.append(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            count += 1
+    if count != len(packed.seen):
+        raise RemoteError(
+            f"{count} of {len(packed.seen)} rows came back",
+            where=str(transcripts),
+            remedy="Run the same command again: it goes on",
+        )
+    return Heard(rows, untranscribed)
+
+
+def _row(line: bytes, number: int, path: Path) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict) or not isinstance(row.get("hyp"), str):
+        raise _foreign(path, number)
+    return row
+
+
+def _foreign(path: Path, number: int) -> RemoteError:
+    return RemoteError(
+        "this is not the row that was sent to be transcribed",
+        where=f"{path}:{number}",
+        remedy="Run it again with --again",
+    )

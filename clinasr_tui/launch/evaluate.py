@@ -1,0 +1,252 @@
+"""Evaluate a model on a cycle: transcribe where NeMo is, and make a cycle of what came back.
+
+A row that could not be transcribed has no hypothesis. It is left out of the transcripts, counted, and named
+with the reason in `eval_info.json`: as an empty hypothesis it would be scored as the model's miss.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clinasr_tui.errors import InputError, RemoteError
+from clinasr_tui.flywheel.files import write_atomically
+from clinasr_tui.flywheel.manifest import read_manifest
+from clinasr_tui.flywheel.workspace import BASELINE_FILE, GENERAL_FILE, MANIFEST_FILE, REEVAL_FILE
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
+from clinasr_tui.launch.eval_choices import EVAL_INFO_FILE, eval_info
+from clinasr_tui.launch.transcription import transcribe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clinasr_tui.launch.eval_choices import Evaluation
+    from clinasr_tui.launch.eval_rows import Untranscribed
+    from clinasr_tui.launch.flow import Tell
+    from clinasr_tui.launch.transcription import Transcripts
+    from clinasr_tui.remote.host import Host
+
+_RESULTS_FILE = "results.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """The cycle that was made."""
+
+    folder: Path
+    number: int
+    untranscribed: tuple[Untranscribed, ...]
+    general_untranscribed: tuple[Untranscribed, ...]
+    was_there: bool
+    """True if an earlier call had made it already."""
+    notes: tuple[str, ...]
+
+
+async def evaluate(
+    evaluation: Evaluation,
+    connect: Callable[[], Host],
+    tell: Tell,
+    *,
+    socket: str = DOCKER_SOCKET,
+) -> Evaluated:
+    """Make an evaluation. The same call again goes on where one ended, and repeats nothing.
+
+    Errors as `transcription.transcribe`; RemoteError if no row could be transcribed; InputError if the cycle
+    to be written is there already and another's.
+    """
+    choices = evaluation.choices
+    names = []
+    main = general = None
+    if not choices.only_general:
+        plan = evaluation.plan(evaluation.manifest)
+        names.append(plan.places.run)
+    general_plan = evaluation.plan(choices.general) if choices.general is not None else None
+    if general_plan is not None:
+        names.append(general_plan.places.run)
+    if _made_before(evaluation, names):
+        return Evaluated(evaluation.folder, evaluation.number, (), (), True, ())
+    if not choices.only_general:
+        main = await transcribe(
+            plan,
+            evaluation.manifest,
+            evaluation.local_folder(plan),
+            connect,
+            tell,
+            host_name=evaluation.host,
+            socket=socket,
+        )
+        _expect_some(main, evaluation.manifest)
+    if general_plan is not None and choices.general is not None:
+        general = await transcribe(
+            general_plan,
+            choices.general,
+            evaluation.local_folder(general_plan),
+            connect,
+            tell,
+            host_name=evaluation.host,
+            socket=socket,
+        )
+        _expect_some(general, choices.general)
+    notes = write_cycle(evaluation, main, general, names)
+    return Evaluated(
+        evaluation.folder,
+        evaluation.number,
+        tuple(main.heard.untranscribed if main else ()),
+        tuple(general.heard.untranscribed if general else ()),
+        False,
+        tuple(notes),
+    )
+
+
+def _made_before(evaluation: Evaluation, names: list[str]) -> bool:
+    """True if just this evaluation has been written. Raises InputError if another stands in its place."""
+    if evaluation.choices.only_general or evaluation.folder == evaluation.cycle.folder:
+        return False
+    folder = evaluation.folder
+    if not folder.exists() or not any(folder.iterdir()):
+        return False
+    if eval_info(folder).get("evaluations") == names:
+        return True
+    raise InputError(
+        "this cycle is there already",
+        where=str(folder),
+        remedy=f"Write another one: --out-cycle {evaluation.number + 1}",
+    )
+
+
+def _expect_some(transcripts: Transcripts, manifest: Path) -> None:
+    heard = transcripts.heard
+    if not heard.rows:
+        first = heard.untranscribed[0]
+        raise RemoteError(
+            f"none of {len(heard.untranscribed)} rows could be transcribed, the first: {first.error}",
+            where=f"{manifest}:{first.line}",
+            remedy="Correct that, then run it again with --again",
+        )
+
+
+def write_cycle(
+    evaluation: Evaluation, main: Transcripts | None, general: Transcripts | None, names: list[str]
+) -> list[str]:
+    """Write what came back: a new cycle takes its name once it is whole; remarks for the operator.
+
+    In a cycle that is there the transcripts come last, so that it is scored only once the rest is there.
+    """
+    target = evaluation.folder
+    info = _info(evaluation, main, general, names)
+    notes: list[str] = []
+    for leftover in target.parent.glob(f".{target.name}.*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    try:
+        last = _fill(work, evaluation, main, general, info)
+        if target == evaluation.cycle.folder:
+            for path in sorted(work.iterdir(), key=lambda path: path.name == last):
+                path.replace(target / path.name)
+        else:
+            notes = _link_audio(evaluation, work)
+            work.chmod(0o777 & ~_umask())
+            work.rename(target)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return notes
+
+
+def _fill(
+    work: Path,
+    evaluation: Evaluation,
+    main: Transcripts | None,
+    general: Transcripts | None,
+    info: dict[str, Any],
+) -> str:
+    """Write everything into a folder; the name of the file that makes the cycle a scored one."""
+    name = BASELINE_FILE if evaluation.baseline else REEVAL_FILE
+    if general is not None:
+        write_atomically(work / GENERAL_FILE, general.heard.rows)
+    if main is None:
+        return GENERAL_FILE
+    manifest = evaluation.manifest
+    if evaluation.folder != evaluation.cycle.folder:
+        shutil.copyfile(manifest, work / MANIFEST_FILE)
+    write_atomically(work / name, main.heard.rows)
+    write_atomically(work / EVAL_INFO_FILE, (json.dumps(info, indent=2, ensure_ascii=False) + "\n").encode())
+    _score(work / name, manifest, work, evaluation.number)
+    return name
+
+
+def _score(transcripts: Path, manifest: Path, folder: Path, number: int) -> None:
+    """results.csv and the leaderboard (method, section 2)."""
+    from clinasr_tui.flywheel.leaderboard import build_leaderboard
+    from clinasr_tui.flywheel.leaderboard_markdown import to_markdown
+    from clinasr_tui.flywheel.results import write_results
+    from clinasr_tui.flywheel.review import scored_file
+
+    scored = scored_file(transcripts, manifest)
+    write_results(scored, folder / _RESULTS_FILE)
+    board = to_markdown(build_leaderboard(scored), title=f"Leaderboard, cycle {number}")
+    write_atomically(folder / f"leaderboard_cycle{number}.md", board.encode())
+
+
+def _info(
+    evaluation: Evaluation, main: Transcripts | None, general: Transcripts | None, names: list[str]
+) -> dict[str, Any]:
+    """`eval_info.json`: the model, where it is from, what transcribed, and the rows left out."""
+    model = evaluation.model
+    found = eval_info(evaluation.folder)
+    found |= {"model": model.label, "model_file": model.model, "cycle": evaluation.number}
+    if model.run:
+        found |= {"run": model.run, "trained_on_cycle": model.trained_on}
+    found |= {"evaluations": names, "host": evaluation.host, "backend": str(evaluation.backend)}
+    if main is not None:
+        heard = main.heard
+        found |= {
+            "versions": main.versions,
+            "rows": len(heard.rows) + len(heard.untranscribed),
+            "untranscribed": [row._asdict() for row in heard.untranscribed],
+        }
+    if general is not None:
+        found["general_untranscribed"] = [row._asdict() for row in general.heard.untranscribed]
+    return found
+
+
+def _link_audio(evaluation: Evaluation, work: Path) -> list[str]:
+    """Make the copied manifest's relative audio paths lead to the audio: links beside it, no copies."""
+    manifest = evaluation.manifest
+    tops = {Path(row.audio_filepath).parts[0] for row in read_manifest(manifest)}
+    from_folder = manifest.parent.resolve()
+    lost = []
+    for top in sorted(tops - {"..", "/"}):
+        if top.startswith("~") or not (from_folder / top).exists() or (work / top).exists():
+            continue
+        goal = os.path.relpath(from_folder / top, evaluation.folder.parent.resolve() / evaluation.folder.name)
+        try:
+            (work / top).symlink_to(goal)
+        except OSError:
+            lost.append(top)
+    return [f"{MANIFEST_FILE} names audio in {top}, which could not be linked into the cycle" for top in lost]
+
+
+def _umask() -> int:
+    """The process's mask for new files; reading it means setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _unwritable(target: Path, error: OSError) -> InputError:
+    return InputError(
+        f"the cycle cannot be written ({error.strerror})",
+        where=str(target),
+        remedy="Make the workspace writable; the transcripts are kept, nothing is done twice",
+    )

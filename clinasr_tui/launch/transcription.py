@@ -1,0 +1,281 @@
+"""One transcription on a machine: sent, started detached, followed, its rows fetched and checked.
+
+It survives whatever happens to the connection and to this program: the same call finds it again by its
+folder, follows it if it still goes on, fetches what is complete, and starts it again where it ended, which
+repeats no row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clinasr_tui.errors import ClinasrError, InputError, RemoteError
+from clinasr_tui.flywheel.files import write_atomically
+from clinasr_tui.flywheel.workspace import MIRROR_FOLDER, REEVAL_FILE
+from clinasr_tui.launch.control import RunHandle, cancel, is_alive, settle_by_name
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
+from clinasr_tui.launch.eval_follow import exit_record, failure, follow
+from clinasr_tui.launch.eval_rows import Heard, PackedRows, pack_rows, unpack_rows
+from clinasr_tui.launch.eval_told import TRANSCRIBING, Reading
+from clinasr_tui.launch.fetch import open_folder
+from clinasr_tui.launch.flow import (
+    Progress,
+    Step,
+    Tell,
+    expect_gpu,
+    start_container,
+    start_process,
+    told,
+)
+from clinasr_tui.launch.machine import Machine, look
+from clinasr_tui.launch.plan import Backend
+from clinasr_tui.launch.send import Sent, send
+from clinasr_tui.remote.host import UnreachableError
+from clinasr_tui.remote.mirror import Mirror
+
+if TYPE_CHECKING:
+    from clinasr_tui.launch.eval_plan import EvalPlan
+    from clinasr_tui.remote.host import Host
+
+RECORD_FILE = "evaluation.json"
+FETCHING = "fetching"
+_LONGEST_WAIT = 30
+_STOP_SECONDS = 10
+_HAS_NEMO = "import importlib.util as u, sys; sys.exit(u.find_spec('nemo') is None)"
+
+
+@dataclass(frozen=True, slots=True)
+class Transcripts:
+    """What a transcription gave."""
+
+    heard: Heard
+    versions: dict[str, str]
+    """Of NeMo, torch, Python, and the device's name."""
+
+
+async def transcribe(
+    plan: EvalPlan,
+    manifest: Path,
+    folder: Path,
+    connect: Callable[[], Host],
+    tell: Tell,
+    *,
+    host_name: str | None = None,
+    socket: str = DOCKER_SOCKET,
+) -> Transcripts:
+    """Transcribe `manifest` as planned; what is known of it is kept in `folder` of the workspace.
+
+    `connect` gives the host, not yet entered. Contact that is lost is sought again for as long as it takes.
+    Cancelling the task ends the transcription; what it has done is kept. Raises UnreachableError only where
+    there never was contact, RemoteError, InputError, InterruptedError if `tell` returns False.
+    """
+    name = plan.places.run
+    mirror = Mirror(folder / MIRROR_FOLDER, f"{host_name or ''}:{name}")
+    if mirror.shared:
+        raise InputError("this evaluation is followed by another process already", where=str(folder))
+    try:
+        work = _Work(plan, manifest, folder, mirror, tell, socket, host_name)
+        failures = 0
+        while True:
+            try:
+                async with await asyncio.to_thread(connect) as host:
+                    return await work.over(host)
+            except UnreachableError as error:
+                if not work.began:
+                    raise
+                failures = 1 if work.has_spoken() else failures + 1
+                await _wait(tell, error, min(2 ** (failures - 1), _LONGEST_WAIT))
+    finally:
+        mirror.close()
+
+
+async def _wait(tell: Tell, error: UnreachableError, seconds: int) -> None:
+    for left in range(seconds, 0, -1):
+        what = f"contact lost ({error.what}): it goes on there, next try in {left} s"
+        told(tell, Progress(TRANSCRIBING, what))
+        await asyncio.sleep(1)
+
+
+class _Work:
+    """The state of one call of `transcribe`, over any number of connections."""
+
+    def __init__(
+        self,
+        plan: EvalPlan,
+        manifest: Path,
+        folder: Path,
+        mirror: Mirror,
+        tell: Tell,
+        socket: str,
+        host_name: str | None,
+    ) -> None:
+        self.plan, self.manifest, self.folder, self.mirror = plan, manifest, folder, mirror
+        self.tell, self.socket, self.host_name = tell, socket, host_name
+        self.reading = Reading()
+        self.before = b""
+        self.began = False
+        """It was asked to start, or found at work: from now on a lost contact is only that."""
+        self._heard = 0
+
+    def has_spoken(self) -> bool:
+        """True if something has come since this was last asked."""
+        before, self._heard = self._heard, sum(map(self.mirror.size, ("stdout.log", "stderr.log")))
+        return self._heard != before
+
+    async def over(self, host: Host) -> Transcripts:
+        """All of it over one connection, from wherever it stands."""
+        told(self.tell, Progress(Step.LOOK))
+        machine = await look(host, self.plan.places.root, socket=self.socket)
+        plan = self.plan.placed(machine)
+        places = plan.places
+        run_dir = places.at(places.run_dir)
+        container = places.container if plan.backend is Backend.DOCKER else None
+        handle = RunHandle(places.run, run_dir, container, self.socket)
+        packed = await asyncio.to_thread(pack_rows, self.manifest, places, in_place=plan.in_place)
+        if not await is_alive(handle, host):
+            if await self._was_done(host, handle):
+                return await self._collected(host, run_dir, packed)
+            if self.began:
+                raise failure(self.mirror, self.reading.told.refused, f"{host.name}:{run_dir}")
+            await self._start(plan, packed, host, machine)
+        self.began = True
+        try:
+            return await self._followed(host, handle, packed)
+        except asyncio.CancelledError:
+            with suppress(RemoteError):
+                await cancel(handle, host, seconds=_STOP_SECONDS)
+            raise
+
+    async def _was_done(self, host: Host, handle: RunHandle) -> bool:
+        """True if an earlier start has done all rows; what it left is mirrored."""
+        if not self.began and not (self.folder / RECORD_FILE).exists():
+            return False
+        if self.began:
+            await settle_by_name(handle, host)
+        try:
+            ended = await follow(
+                host, handle.run_dir, self.mirror, self.reading, self.tell, before=self.before
+            )
+        except UnreachableError:
+            raise
+        except ClinasrError:
+            return False  # its folder is gone
+        return ended and self._is_complete()
+
+    def _is_complete(self) -> bool:
+        return exit_record(self.mirror).get("exit_code") == 0 and self.reading.told.ended
+
+    async def _start(self, plan: EvalPlan, packed: PackedRows, host: Host, machine: Machine) -> None:
+        expect_able(plan, machine)
+        if plan.backend is Backend.LOCAL:
+            await _expect_nemo(plan, host)
+
+        async def ship(image: str) -> None:
+            items = [*packed.audio, *plan.items(packed.manifest, (machine.uid, machine.gid))]
+            told(self.tell, Progress(Step.SEND))
+            await send(host, plan.places.root, items, self._sending)
+            self._record(plan, image)
+            # An earlier start's record would be taken for this one's end.
+            await _run(host, ["rm", "-f", "--", f"{plan.places.at(plan.places.run_dir)}/exit.json"])
+            self.before = self.mirror.content("exit.json")
+            self.began = True
+
+        if plan.backend is Backend.DOCKER:
+            await start_container(plan, host, machine, self.tell, ship, self.socket)
+        else:
+            await start_process(plan, host, self.tell, ship)
+
+    def _sending(self, now: Sent) -> bool:
+        text = f"{now.done_bytes / 1e6:.1f} of {now.bytes / 1e6:.1f} MB, {now.there} files are there already"
+        return self.tell(Progress(Step.SEND, text, now.done_bytes / now.bytes if now.bytes else 1.0))
+
+    def _record(self, plan: EvalPlan, image: str) -> None:
+        """What is needed to find it again, before it is started."""
+        places = plan.places
+        document: dict[str, Any] = {
+            "schema": "clinasr.evaluation/1",
+            "name": places.run,
+            "host": self.host_name,
+            "run_dir": places.at(places.run_dir),
+            "root": places.root,
+            "backend": str(plan.backend),
+            "container": places.container if plan.mounts else None,
+            "image": plan.image if plan.mounts else None,
+            "image_digest": image or None,
+            "python": plan.python,
+            "cpu": plan.cpu,
+            "model": plan.model,
+            "manifest": str(self.manifest),
+            "started_at": time.time(),
+        }
+        write_atomically(self.folder / RECORD_FILE, (json.dumps(document, indent=2) + "\n").encode())
+
+    async def _followed(self, host: Host, handle: RunHandle, packed: PackedRows) -> Transcripts:
+        async def is_gone() -> bool:
+            if await is_alive(handle, host):
+                return False
+            return not await settle_by_name(handle, host) and not await _run(
+                host, ["test", "-e", f"{handle.run_dir}/exit.json"]
+            )
+
+        ended = await follow(
+            host,
+            handle.run_dir,
+            self.mirror,
+            self.reading,
+            self.tell,
+            before=self.before,
+            is_gone=is_gone,
+        )
+        if not (ended and self._is_complete()):
+            raise failure(self.mirror, self.reading.told.refused, f"{host.name}:{handle.run_dir}")
+        return await self._collected(host, handle.run_dir, packed)
+
+    async def _collected(self, host: Host, run_dir: str, packed: PackedRows) -> Transcripts:
+        """Fetch the rows and check them against the manifest."""
+        told(self.tell, Progress(FETCHING))
+        place = self.folder / REEVAL_FILE
+        async with open_folder(host, run_dir) as there:
+            file = next((one for one in there.files if one.path == REEVAL_FILE), None)
+            if file is None:
+                raise RemoteError("its transcripts are not there", where=f"{host.name}:{run_dir}")
+            await there.fetch(file, place)
+        heard = await asyncio.to_thread(unpack_rows, place, packed)
+        found = exit_record(self.mirror).get("versions")
+        versions = {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+        return Transcripts(heard, {**versions, **self.reading.told.versions})
+
+
+def expect_able(plan: EvalPlan, machine: Machine) -> None:
+    """Refuse what cannot work there before anything is sent. Without a container a CPU serves too."""
+    if plan.backend is Backend.DOCKER:
+        expect_gpu(plan, machine)
+
+
+async def _expect_nemo(plan: EvalPlan, host: Host) -> None:
+    """Raise RemoteError if the Python that was named has no NeMo."""
+    if not await _run(host, [plan.python, "-c", _HAS_NEMO]):
+        raise RemoteError(
+            f"{plan.python} has no NeMo",
+            where=host.name,
+            remedy="Name the Python that has it (--python), or install it: pip install 'clinasr-tui[nemo]'",
+        )
+
+
+async def _run(host: Host, argv: list[str]) -> bool:
+    """Run a command there; True if its exit code is 0."""
+    process = await host.start(argv)
+    try:
+        code, _ = await process.wait()
+    finally:
+        await process.close()
+    if code is None:
+        raise UnreachableError("a command was cut off", where=host.name)
+    return code == 0
