@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeGuard
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from clinasr_tui.flywheel.settings import Settings
     from clinasr_tui.flywheel.workspace import RunRef
+    from clinasr_tui.remote.host import SshSettings
     from clinasr_tui.remote.run_watch import Contact, RunWatch, WatchUpdate
     from clinasr_tui.training.log_store import LogStore
     from clinasr_tui.training.snapshot import RunSnapshot, Series
@@ -38,6 +39,7 @@ class WatchedRun:
     ref: RunRef
     watch: RunWatch
     log: LogStore
+    ssh: SshSettings
     contact: Contact
     retry_in: float | None = None
     error: ClinasrError | None = None
@@ -54,15 +56,16 @@ class WatchedRun:
         from clinasr_tui.training.log_store import LogStore
 
         run_dir = ref.run_dir if ref.host is not None else str(ref.folder / ref.run_dir)
+        ssh = SshSettings(config=settings.ssh_config, known_hosts=settings.known_hosts)
         watch = RunWatch(
             run_dir,
             host=ref.host,
             name=ref.name,
             mirror=ref.folder / "mirror",
-            ssh=SshSettings(config=settings.ssh_config, known_hosts=settings.known_hosts),
+            ssh=ssh,
         )
         watch.reader.expect(ref.info)
-        return cls(ref, watch, LogStore(watch.mirror_path), Contact.CONNECTING)
+        return cls(ref, watch, LogStore(watch.mirror_path), ssh, Contact.CONNECTING)
 
 
 class Owner(Protocol):
@@ -91,6 +94,7 @@ async def follow(run: WatchedRun, owner: Owner) -> None:
                 for text in news(run, snapshot):
                     owner.post(RunNotice(name, text))
         run.ended = True
+        await asyncio.to_thread(_complete_record, run)
     except HostKeyError as error:
         run.error = error
         owner.post(HostKeyUnknown(name, error))
@@ -109,10 +113,32 @@ async def follow(run: WatchedRun, owner: Owner) -> None:
 
 async def _look_now_and_then(run: WatchedRun, owner: Owner) -> None:
     """A run that has gone silent sends nothing that would show it."""
+    asked = False
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
-        for text in news(run, run.watch.reader.snapshot(time.time())):
+        snapshot = run.watch.reader.snapshot(time.time())
+        for text in news(run, snapshot):
             owner.post(RunNotice(run.ref.name, text))
+        gone = snapshot.outcome == "unknown" and any(alert.id == "crashed" for alert in snapshot.health)
+        if gone and not asked:
+            asked = True
+            await _settle(run)
+
+
+async def _settle(run: WatchedRun) -> None:
+    """The engine may know what a launched run could not say; its word then comes as a file of the run."""
+    from clinasr_tui.launch.control import handle_of
+    from clinasr_tui.launch.ending import settle_quiet
+
+    with suppress(ClinasrError):
+        await settle_quiet(handle_of(run.ref.info), run.ref.host, run.ssh)
+
+
+def _complete_record(run: WatchedRun) -> None:
+    """What the end adds to the record of a run that was launched from here."""
+    from clinasr_tui.launch.ending import complete_record
+
+    complete_record(run.ref.folder, run.watch.reader.snapshot(), run.watch.mirror_path("exit.json"))
 
 
 def _take(run: WatchedRun, update: WatchUpdate) -> None:

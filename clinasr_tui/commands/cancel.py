@@ -7,7 +7,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from clinasr_tui.commands.host_options import add_docker_socket, add_ssh, ssh_settings, trusting
+from clinasr_tui.commands.host_options import add_ssh, ssh_settings, trusting
 from clinasr_tui.commands.launched import LaunchedRun, add_run, launched_run
 from clinasr_tui.commands.output import add_json, note, print_json, print_lines, shown
 from clinasr_tui.commands.progress import StatusLine
@@ -30,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how long it may take to save before it is killed (default: %(default)s)",
     )
-    add_docker_socket(parser)
     add_ssh(parser)
     add_json(parser)
 
@@ -65,7 +64,6 @@ async def _end(args: argparse.Namespace, found: LaunchedRun, ssh: SshSettings) -
             ended = await cancel(
                 found.handle,
                 host,
-                socket=args.docker_socket,
                 seconds=args.seconds,
                 tell=lambda waited: line.write(f"waiting for the -last checkpoint: {waited:.0f} s"),
             )

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from clinasr_tui.commands.host_options import add_docker_socket, add_ssh, ssh_settings, trusting
+from clinasr_tui.commands.host_options import add_ssh, ssh_settings, trusting
 from clinasr_tui.commands.launched import LaunchedRun, add_run, launched_run
 from clinasr_tui.commands.output import add_json, figure, note, print_json, print_lines, shown
 from clinasr_tui.commands.progress import StatusLine
@@ -30,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also the checkpoints: to resume elsewhere, or the best one",
     )
-    add_docker_socket(parser)
     add_ssh(parser)
     add_json(parser)
 
@@ -58,9 +57,7 @@ async def _fetch(args: argparse.Namespace, found: LaunchedRun, ssh: SshSettings)
         return True
 
     try:
-        return await fetch_result(
-            found.folder, ssh, tell, socket=args.docker_socket, checkpoints=args.checkpoints
-        )
+        return await fetch_result(found.folder, ssh, tell, checkpoints=args.checkpoints)
     finally:
         line.erase()
 

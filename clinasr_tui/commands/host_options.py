@@ -10,7 +10,6 @@ from typing import TypeVar
 from clinasr_tui.commands.output import note
 from clinasr_tui.commands.sources import settings_of
 from clinasr_tui.errors import HostKeyError
-from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.remote.host import SshSettings
 
 T = TypeVar("T")
@@ -24,16 +23,6 @@ def add_ssh(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--trust", metavar="SHA256:…", help="confirm a host's key at first contact by its fingerprint"
-    )
-
-
-def add_docker_socket(parser: argparse._ActionsContainer) -> None:
-    """Where the machine's Docker engine listens."""
-    parser.add_argument(
-        "--docker-socket",
-        default=DOCKER_SOCKET,
-        metavar="PATH",
-        help="of the Docker engine on the machine (default: %(default)s)",
     )
 
 

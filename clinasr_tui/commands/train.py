@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.commands.consent_prompt import ask_word, is_terminal
-from clinasr_tui.commands.host_options import add_docker_socket, add_ssh, ssh_settings, trusting
+from clinasr_tui.commands.host_options import add_ssh, ssh_settings, trusting
 from clinasr_tui.commands.output import add_json, note, print_json, print_lines, shown
 from clinasr_tui.commands.progress import progress_line
 from clinasr_tui.commands.sources import settings_of, workspace_of
@@ -24,6 +24,7 @@ from clinasr_tui.commands.train_output import (
 from clinasr_tui.errors import ExitCode, InputError
 from clinasr_tui.flywheel.recipe import PRECISIONS, SETTINGS, Recipe
 from clinasr_tui.flywheel.workspace import open_cycle
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.runs import OVERRIDE_WORD, Choices, as_before, gate_note, host_of
 
@@ -74,7 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--cpu", action="store_true", default=None, help="without a GPU: CTC and RNNT bases")
     where.add_argument("--nemo-root", default="", metavar="DIR", help="NeMo checkout (backend local)")
     where.add_argument("--python", default="", metavar="PATH", help="the Python that has NeMo")
-    add_docker_socket(where)
+    where.add_argument(
+        "--docker-socket", default="", metavar="PATH", help=f"of its Docker engine (default: {DOCKER_SOCKET})"
+    )
     add_ssh(parser)
     add_json(parser)
 
@@ -116,6 +119,7 @@ def _choices(args: argparse.Namespace) -> Choices:
         root=args.root,
         python=args.python,
         nemo_root=args.nemo_root,
+        socket=args.docker_socket,
         cpu=args.cpu,
         resume=args.resume,
         settings=settings,
@@ -136,6 +140,7 @@ class _Job:
     ) -> None:
         self.args, self.cycle, self.choices, self.ready = args, cycle, choices, ready
         self.host_name, self.ssh = host_name, ssh
+        self.socket = choices.socket or DOCKER_SOCKET
 
     def host(self) -> Host:
         from clinasr_tui.remote.hosts import open_host
@@ -150,7 +155,7 @@ class _Job:
         from clinasr_tui.launch.places import DEFAULT_ROOT
         from clinasr_tui.launch.runs import plan_for, recipe_for
 
-        machine = await look(host, self.choices.root or DEFAULT_ROOT, socket=self.args.docker_socket)
+        machine = await look(host, self.choices.root or DEFAULT_ROOT, socket=self.socket)
         proposal = recipe_for(self.choices, self.ready.rows, machine.gpus)
         around = workspace_of(self.cycle.folder)
         name = around.name if around else self.cycle.folder.resolve().parent.name
@@ -188,7 +193,7 @@ class _Job:
                     steps.tell,
                     host_name=self.host_name,
                     gate=gate,
-                    socket=self.args.docker_socket,
+                    socket=self.socket,
                     machine=machine,
                 )
         self._say(done, gate)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from clinasr_tui.commands.output import note, table
 from clinasr_tui.commands.progress import StatusLine
-from clinasr_tui.flywheel.progress import left_text
+from clinasr_tui.flywheel.progress import clock_text, left_text
 from clinasr_tui.flywheel.recipe import SETTINGS
 from clinasr_tui.text import visible
 
@@ -117,5 +117,7 @@ class Steps:
         if now.text:
             seconds = time.monotonic() - self._begun
             left = left_text(seconds, now.fraction) if now.fraction else ""
+            if now.left is not None:
+                left = clock_text(now.left)
             self._line.write(visible(f"{now.step}: {now.text}{f', {left} left' if left else ''}"))
         return True

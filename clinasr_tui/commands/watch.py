@@ -12,16 +12,20 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from clinasr_tui.commands.output import add_json, note, print_json
-from clinasr_tui.commands.sources import settings_of
+from clinasr_tui.commands.host_options import add_ssh, ssh_settings, trusting
+from clinasr_tui.commands.output import add_json, note, print_json, shown
 from clinasr_tui.commands.stop_when_done import StopWhenDone
-from clinasr_tui.errors import ExitCode, HostKeyError
+from clinasr_tui.errors import ClinasrError, ExitCode
+from clinasr_tui.flywheel.workspace import MIRROR_FOLDER
+from clinasr_tui.launch.ending import complete_record, settle_quiet
 from clinasr_tui.training.snapshot import Outcome, RunSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from clinasr_tui.remote.run_watch import RunWatch, SshSettings, WatchUpdate
+    from clinasr_tui.commands.launched import LaunchedRun
+    from clinasr_tui.remote.host import SshSettings
+    from clinasr_tui.remote.run_watch import RunWatch, WatchUpdate
 
 _LOOK_EVERY = 2.0
 """Seconds after which a silent run is looked at again."""
@@ -31,7 +35,11 @@ _GONE_FOR_GOOD = 60.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `watch`."""
-    parser.add_argument("run_dir", metavar="RUN", help="the run folder (on the host, with --host)")
+    parser.add_argument(
+        "run_dir",
+        metavar="RUN",
+        help="the run folder (on the host, with --host), or a launched run's in the workspace",
+    )
     parser.add_argument("--host", metavar="HOST", help="a host of the ssh config; default: this machine")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--once", action="store_true", help="read what is there and end")
@@ -46,13 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mirror", type=Path, metavar="DIR", help="keep the run's bytes here and resume from it"
     )
-    parser.add_argument("--ssh-config", type=Path, metavar="FILE", help="instead of ~/.ssh/config")
-    parser.add_argument(
-        "--known-hosts", type=Path, metavar="FILE", help="instead of our own known-hosts file"
-    )
-    parser.add_argument(
-        "--trust", metavar="SHA256:…", help="confirm a host's key at first contact by its fingerprint"
-    )
+    add_ssh(parser)
     add_json(parser)
 
 
@@ -61,9 +63,10 @@ def run(args: argparse.Namespace) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Into a file or a pipe too each line must be there when it is told.
         sys.stdout.reconfigure(line_buffering=True)
+    launched = _launched(args)
     stop_box = StopWhenDone(args)
     with stop_box.told_if_cut_off():
-        snapshot = asyncio.run(_watch(args))
+        snapshot = asyncio.run(_watch(args, launched))
     if args.json and not args.follow:
         from clinasr_tui.training.run_document import to_json
 
@@ -73,43 +76,33 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.OK if snapshot.outcome in (Outcome.FINISHED, Outcome.RUNNING) else ExitCode.NO
 
 
-def _ssh_settings(args: argparse.Namespace) -> SshSettings:
-    from clinasr_tui.remote.run_watch import SshSettings
+def _launched(args: argparse.Namespace) -> LaunchedRun | None:
+    """The run whose folder in the workspace was named: it is watched where it was launched."""
+    from clinasr_tui.commands.launched import launched_run
 
-    settings = settings_of(Path.cwd())
-    return SshSettings(
-        config=args.ssh_config or settings.ssh_config,
-        known_hosts=args.known_hosts or settings.known_hosts,
-    )
-
-
-async def _watch(args: argparse.Namespace) -> RunSnapshot:
-    """Follow the run; a first contact is trusted only if `--trust` names its very fingerprint."""
-    ssh = _ssh_settings(args)
     try:
-        return await _follow(args, ssh)
-    except HostKeyError as error:
-        if error.changed:
-            raise
-        if args.trust != error.fingerprint:
-            error.remedy = (
-                "It is not the one --trust names: nothing was remembered"
-                if args.trust
-                else f"{(error.remedy or '').rstrip('.')} with --trust {error.fingerprint}"
-            )
-            raise
-        from clinasr_tui.remote.trust import remember
-
-        remember(error, ssh.known_hosts)
-        note(f"{args.host}: key {error.fingerprint} confirmed by --trust and remembered")
-    return await _follow(args, ssh)
+        found = None if args.host else launched_run(Path(args.run_dir).expanduser())
+    except ClinasrError:
+        return None
+    if found is not None:
+        args.run_dir, args.host = found.handle.run_dir, found.host
+        args.mirror = args.mirror or found.folder / MIRROR_FOLDER
+    return found
 
 
-async def _follow(args: argparse.Namespace, ssh: SshSettings) -> RunSnapshot:
+async def _watch(args: argparse.Namespace, launched: LaunchedRun | None = None) -> RunSnapshot:
+    """Follow the run; a first contact is trusted only if `--trust` names its very fingerprint."""
+    ssh = ssh_settings(args, launched.cycle if launched else Path.cwd())
+    return await trusting(args, args.host, ssh, lambda: _follow(args, ssh, launched))
+
+
+async def _follow(args: argparse.Namespace, ssh: SshSettings, launched: LaunchedRun | None) -> RunSnapshot:
     from clinasr_tui.remote.run_watch import RunWatch
 
     watch = RunWatch(args.run_dir, host=args.host, mirror=args.mirror, ssh=ssh)
-    if args.host is None:
+    if launched is not None:
+        watch.reader.expect(launched.record)
+    elif args.host is None:
         watch.reader.expect(_record(args.run_dir))
     teller = _teller(args)
     try:
@@ -118,7 +111,11 @@ async def _follow(args: argparse.Namespace, ssh: SshSettings) -> RunSnapshot:
             async for update in news:
                 teller.update(watch, update)
                 silent = update is None or not update.lines
-                gone_since = (gone_since or time.monotonic()) if silent and _has_gone(watch) else None
+                gone = silent and _has_gone(watch)
+                if gone and gone_since is None and launched is not None:
+                    # The engine may know what the run could not say; its word comes as a file of the run.
+                    await settle_quiet(launched.handle, args.host, ssh)
+                gone_since = (gone_since or time.monotonic()) if gone else None
                 if gone_since is not None and time.monotonic() - gone_since > _GONE_FOR_GOOD:
                     break
     except asyncio.CancelledError:
@@ -126,6 +123,8 @@ async def _follow(args: argparse.Namespace, ssh: SshSettings) -> RunSnapshot:
         raise
     snapshot = watch.reader.snapshot(watch.heard_at)
     teller.end(snapshot)
+    if launched is not None and complete_record(launched.folder, snapshot, watch.mirror_path("exit.json")):
+        note(f"its result can be brought here: clinasr-tui fetch {shown(launched.folder)}")
     return snapshot
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinasr_tui.errors import InputError, RemoteError
@@ -34,9 +34,11 @@ class RunHandle(NamedTuple):
     """Absolute, on the machine."""
     container: str | None
     """None for a process without a container."""
+    socket: str = DOCKER_SOCKET
+    """Where the machine's Docker engine listens."""
 
 
-def handle_of(record: dict[str, Any]) -> RunHandle:
+def handle_of(record: Mapping[str, Any]) -> RunHandle:
     """The handle in a run's record. Raises InputError for a run that was not launched by this program."""
     run, run_dir, backend = record.get("run"), record.get("run_dir"), record.get("backend")
     container = record.get("container")
@@ -45,14 +47,20 @@ def handle_of(record: dict[str, Any]) -> RunHandle:
             "this run was not launched from here: it can be watched, not ended",
             remedy="End it where it was started.",
         )
-    return RunHandle(run, run_dir, container if isinstance(container, str) else None)
+    socket = record.get("docker_socket")
+    return RunHandle(
+        run,
+        run_dir,
+        container if isinstance(container, str) else None,
+        socket if isinstance(socket, str) else DOCKER_SOCKET,
+    )
 
 
-async def is_alive(handle: RunHandle, host: Host, *, socket: str = DOCKER_SOCKET) -> bool:
+async def is_alive(handle: RunHandle, host: Host) -> bool:
     """Whether the run's container or process lives on an entered host."""
     if handle.container is None:
         return await _signalled(handle, host, 0)
-    async with engine_on(host, socket) as engine:
+    async with engine_on(host, handle.socket) as engine:
         state = await asyncio.to_thread(engine.state, handle.container)
     return state is not None and state.running
 
@@ -61,18 +69,19 @@ async def cancel(
     handle: RunHandle,
     host: Host,
     *,
-    socket: str = DOCKER_SOCKET,
+    socket: str = "",
     seconds: int = STOP_SECONDS,
     tell: Callable[[float], object] = lambda _: None,
 ) -> bool:
     """Ask a run to end and wait until it has; False if it was over already.
 
     It is sent SIGTERM, on which the stock script saves its `-last` checkpoint; after `seconds` it is killed.
-    `tell` is given the seconds waited so far.
+    `tell` is given the seconds waited so far, `socket` is another one of Docker than the record's.
     """
+    handle = handle._replace(socket=socket or handle.socket)
     if handle.container is None:
         return await _end_process(handle, host, seconds, tell)
-    async with engine_on(host, socket) as engine:
+    async with engine_on(host, handle.socket) as engine:
         state = await asyncio.to_thread(engine.state, handle.container)
         if state is None or not state.running:
             return False
@@ -148,10 +157,10 @@ async def _has_record(handle: RunHandle, host: Host) -> bool:
     return code == 0
 
 
-async def settle_by_name(handle: RunHandle, host: Host, *, socket: str = DOCKER_SOCKET) -> bool:
+async def settle_by_name(handle: RunHandle, host: Host) -> bool:
     """`settle` after asking the engine; False for a run without a container."""
     if handle.container is None:
         return False
-    async with engine_on(host, socket) as engine:
+    async with engine_on(host, handle.socket) as engine:
         state = await asyncio.to_thread(engine.state, handle.container)
     return await settle(handle, host, state)

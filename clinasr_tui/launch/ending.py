@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import ClinasrError
-from clinasr_tui.launch.control import handle_of
+from clinasr_tui.launch.control import handle_of, settle_by_name
 from clinasr_tui.launch.record import amend_record, end_record, read_record
+from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.training.snapshot import Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from clinasr_tui.launch.control import RunHandle
+    from clinasr_tui.remote.host import SshSettings
     from clinasr_tui.training.snapshot import RunSnapshot
 
 _LARGEST = 1 << 16
+
+
+async def settle_quiet(handle: RunHandle, host_name: str | None, ssh: SshSettings) -> bool:
+    """Have the engine's word of a quiet run's end written where the run could not leave one; True if it was.
+
+    For a watcher: nothing is raised; False for a run without a container or a machine that does not answer.
+    """
+    if handle.container is None:
+        return False
+    try:
+        async with await asyncio.to_thread(open_host, host_name, ssh) as host:
+            return await settle_by_name(handle, host)
+    except ClinasrError:
+        return False
 
 
 def complete_record(folder: Path, snapshot: RunSnapshot, exit_file: Path, *, over: bool = False) -> bool:

@@ -35,9 +35,10 @@ def launch_record(
     host: str | None,
     gate: Mapping[str, Any],
     box: BoxRecord | None = None,
+    socket: str = "",
 ) -> dict[str, Any]:
     """What is known when a run is started; `gate` is its verdict and the typed override, if any, `box` the
-    rented machine it runs on."""
+    rented machine it runs on, `socket` where its Docker engine listens."""
     plan, machine, packed = prepared.plan, prepared.machine, prepared.packed
     places = plan.places
     standing = base_standing(plan.base)
@@ -56,6 +57,7 @@ def launch_record(
         "python": plan.python,
         "nemo_root": plan.nemo_root or None,
         "cpu": plan.cpu,
+        "docker_socket": socket if plan.mounts and socket else None,
         "command": plan.command,
         "overrides": plan.overrides,
         "mounts": plan.mounts,

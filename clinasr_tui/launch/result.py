@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinasr_tui.flywheel.workspace import MIRROR_FOLDER
 from clinasr_tui.launch.control import RunHandle, handle_of, is_alive, settle_by_name
-from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.ending import complete_record
 from clinasr_tui.launch.fetch import HostFile, holds, open_folder
 from clinasr_tui.launch.record import NOT_STARTED, amend_record, read_record
@@ -87,7 +86,7 @@ async def fetch_result(
     ssh: SshSettings,
     tell: Tell | None = None,
     *,
-    socket: str = DOCKER_SOCKET,
+    socket: str = "",
     checkpoints: bool = False,
 ) -> Result:
     """Bring a run's result into its folder of the workspace and complete its record.
@@ -98,15 +97,16 @@ async def fetch_result(
     """
     record = read_record(folder)
     handle = handle_of(record)
+    handle = handle._replace(socket=socket or handle.socket)
     host_name = record.get("host")
     async with await asyncio.to_thread(open_host, host_name, ssh) as host:
-        if await is_alive(handle, host, socket=socket):
+        if await is_alive(handle, host):
             raise NotReadyError(
                 "the run is going on, and its model is rewritten until it is over",
                 where=handle.run,
                 remedy=f"Watch it (clinasr-tui watch {folder}), fetch afterwards",
             )
-        await settle_by_name(handle, host, socket=socket)
+        await settle_by_name(handle, host)
         snapshot = await _mirrored(folder, handle, host_name, ssh)
         complete_record(folder, snapshot, folder / MIRROR_FOLDER / "exit.json", over=True)
         async with open_folder(host, handle.run_dir) as there:

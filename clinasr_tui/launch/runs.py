@@ -64,6 +64,8 @@ class Choices:
     root: str = ""
     python: str = ""
     nemo_root: str = ""
+    socket: str = ""
+    """Where the machine's Docker engine listens."""
     cpu: bool | None = None
     resume: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -88,6 +90,7 @@ def as_before(cycle: Cycle, choices: Choices) -> Choices:
         root=choices.root or record.get("root") or "",
         python=choices.python or record.get("python") or "",
         nemo_root=choices.nemo_root or record.get("nemo_root") or "",
+        socket=choices.socket or record.get("docker_socket") or "",
         cpu=record.get("cpu") is True if choices.cpu is None else choices.cpu,
         settings={**(settings or {}), **choices.settings},
     )
@@ -242,7 +245,7 @@ async def launch_run(
 
     def about_to_start(prepared: Prepared) -> None:
         nonlocal written
-        record = launch_record(prepared, host=host_name, gate=gate, box=rented(host_name))
+        record = launch_record(prepared, host=host_name, gate=gate, box=rented(host_name), socket=socket)
         earlier = [*before.get("earlier", ()), *([earlier_start(before)] if plan.resume else ())]
         write_record(folder, {**record, "earlier": earlier} if earlier else record)
         written = True

@@ -208,7 +208,6 @@ def test_launch_cancel_resume_and_fetch_over_ssh(
 ) -> None:
     sshd.known_hosts.unlink()
     reach = ["--ssh-config", str(sshd.config), "--known-hosts", str(sshd.known_hosts)]
-    socket = on_docker[-2:]
     train = ["train", "cycle1", "--run", "wait-ssh", *reach]
     refused = clinasr(*train, "--host", "lab", *on_docker)
     assert refused.returncode == 3
@@ -220,30 +219,30 @@ def test_launch_cancel_resume_and_fetch_over_ssh(
     assert "clinasr-tui watch cycle1/models/wait-ssh" in done.stderr
     folder = Path(record_of(here, "wait-ssh")["run_dir"])
     until((folder / "run").exists, "the run never began")
-    going_on = clinasr("fetch", "cycle1/models/wait-ssh", *reach, *socket)
+    going_on = clinasr("fetch", "cycle1/models/wait-ssh", *reach)
     assert going_on.returncode == 1
     assert "the run is going on" in going_on.stderr
-    assert clinasr(*train, "--resume", *socket).returncode == 3
+    assert clinasr(*train, "--resume").returncode == 3
 
-    nobody = clinasr("cancel", "cycle1/models/wait-ssh", *reach, *socket)
+    nobody = clinasr("cancel", "cycle1/models/wait-ssh", *reach)
     assert nobody.returncode == 2
     assert "Add --yes" in nobody.stderr
-    ended = clinasr("cancel", "cycle1/models/wait-ssh", "--yes", *reach, *socket)
+    ended = clinasr("cancel", "cycle1/models/wait-ssh", "--yes", *reach)
     assert ended.returncode == 0, ended.stderr
     assert "saved: wait-ssh--val_wer=0.0833-epoch=1-last.ckpt" in ended.stderr
     assert "clinasr-tui train cycle1 --run wait-ssh --resume" in ended.stderr
-    assert clinasr("cancel", "cycle1/models/wait-ssh", "--yes", *reach, *socket).returncode == 1
+    assert clinasr("cancel", "cycle1/models/wait-ssh", "--yes", *reach).returncode == 1
 
     elsewhere = clinasr(*train, "--resume", "--host", "other")
     assert "has its checkpoints on lab" in elsewhere.stderr
-    again = clinasr(*train, "--resume", *socket)
+    again = clinasr(*train, "--resume")
     assert again.returncode == 0, again.stderr
     until((folder / "exit.json").exists, "it never ended")
     record = record_of(here, "wait-ssh")
     assert "exp_manager.resume_if_exists=true" in record["overrides"]
     assert len(record["earlier"]) == 1
 
-    fetched = clinasr("fetch", "cycle1/models/wait-ssh", "--json", *reach, *socket)
+    fetched = clinasr("fetch", "cycle1/models/wait-ssh", "--json", *reach)
     assert fetched.returncode == 0, fetched.stderr
     assert "lab can be deleted without loss" in fetched.stderr
     document = json.loads(fetched.stdout)
