@@ -32,6 +32,7 @@ COMMANDS = {
     "watch": Command("watch", "follow a run folder, here or on a host"),
     "cancel": Command("cancel", "end a run so that it can be resumed"),
     "fetch": Command("fetch", "bring a run's model and logs here, checked"),
+    "deploy": Command("deploy", "hand a tuned model to a Riva NIM, or ask whether one is ready"),
     "provision": Command("provision", "rent one GPU box, after YES was typed for its price"),
     "box": Command("box", "what is rented, what it has cost, and offers"),
     "stop": Command("stop", "stop a box: only its disk bills on"),

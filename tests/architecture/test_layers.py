@@ -22,12 +22,20 @@ HEADLESS = {
     "watch": ["watch", "{demo}/recording", "--once", "--json"],
     "cancel": ["cancel", "{demo}/cycle1", "--yes"],
     "fetch": ["fetch", "{demo}/cycle1"],
+    "deploy": ["deploy", "no-such.nemo"],
     "provision": ["provision"],
     "box": ["box", "--json"],
     "stop": ["stop", "no-such-box"],
     "delete": ["delete", "no-such-box", "--yes"],
 }
-ENDS = {"cancel": (2,), "fetch": (2,), "provision": (2,), "stop": (3,), "delete": (3,)}
+ENDS = {
+    "cancel": (2,),
+    "fetch": (2,),
+    "provision": (2,),
+    "stop": (3,),
+    "delete": (3,),
+    "deploy": (2,),
+}
 """Exit codes of what cannot be done here: without a terminal, without a box."""
 
 
