@@ -90,10 +90,11 @@ def gate_of(
     first_eval: bool | None = None,
 ) -> GateResult:
     """The gate of a cycle with the workspace's settings; unless told, cycle 1 counts as the first eval."""
-    from clinasr_tui.flywheel.bases import DEFAULT_BASE, another_base, base_standing
+    from clinasr_tui.flywheel.base_files import standing_of
+    from clinasr_tui.flywheel.bases import DEFAULT_BASE, another_base
     from clinasr_tui.flywheel.gate import evaluate_gate
 
-    base = base_standing(settings.base or DEFAULT_BASE)
+    base = standing_of(settings.base or DEFAULT_BASE)
     return evaluate_gate(
         board,
         base=base,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.box.state import BoxBook
 from clinasr_tui.errors import ClinasrError, ExitCode, InputError
-from clinasr_tui.flywheel.bases import DEFAULT_BASE, base_standing
+from clinasr_tui.flywheel.base_files import standing_of
+from clinasr_tui.flywheel.bases import DEFAULT_BASE
 from clinasr_tui.flywheel.overrides import RUN_NAME
 from clinasr_tui.flywheel.recipe import FP32, Recipe, propose
 from clinasr_tui.flywheel.split import TRAIN_FILE, VALIDATION_FILE
@@ -159,7 +160,7 @@ def _never_started(folder: Path) -> bool:
 def base_of(choices: Choices, configured: str) -> str:
     """The base to tune. Raises InputError for one the method refuses, naming the substitute."""
     base = choices.base or configured or DEFAULT_BASE
-    standing = base_standing(base)
+    standing = standing_of(base)
     if not standing.allowed:
         raise InputError(
             f"{base} is refused: {standing.reason}", remedy=f"Take {standing.substitute} instead"

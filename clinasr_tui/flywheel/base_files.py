@@ -1,0 +1,44 @@
+"""The standing of a base that is a .nemo file here: by its config, not its name alone (method, section 4)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from clinasr_tui.errors import InputError
+from clinasr_tui.flywheel.bases import DEFAULT_BASE, BaseStanding, Standing, base_standing
+from clinasr_tui.flywheel.nemo_file import Decoder, read_nemo
+
+_STREAMING = (
+    "its config is a cache-aware streaming encoder's, and SFT of such a base collapses to all-UNK after the "
+    "first step; do not retry it with other hyperparameters"
+)
+_NO_DECODER = "its config names neither CTC, RNNT nor TDT: the recipe tunes no other model"
+
+
+def standing_of(base: str) -> BaseStanding:
+    """As `base_standing`, and a .nemo file that is here is looked into.
+
+    A streaming, an unreadable and an unknown model are refused; of others the decoder, the tokens and the
+    sample rate are told. Reads a file: some 30 ms.
+    """
+    from clinasr_tui.flywheel.deployment import described
+
+    standing = base_standing(base)
+    path = Path(base.strip()).expanduser()
+    if path.suffix.lower() != ".nemo" or not standing.allowed or not path.is_file():
+        return standing
+    try:
+        model = read_nemo(path)
+    except InputError as error:
+        return _refused(standing, f"it cannot be used: {error.what}.")
+    if model.streaming:
+        return _refused(standing, f"{_STREAMING}.")
+    if model.decoder is Decoder.UNKNOWN:
+        return _refused(standing, f"{_NO_DECODER}.")
+    return replace(standing, reason=f"{standing.reason} It is {described(model)}.")
+
+
+def _refused(standing: BaseStanding, why: str) -> BaseStanding:
+    reason = f"Refused by what is in the file: {why}"
+    return replace(standing, standing=Standing.REFUSED, reason=reason, substitute=DEFAULT_BASE)
