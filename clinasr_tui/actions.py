@@ -13,7 +13,8 @@ class Action:
 
     `id` is the Textual action (`show('gate')`), `key` one or more Textual keys separated by commas,
     `label` the word in the footer, `help` one sentence. `screen` "" means everywhere; `footer` False
-    keeps an action out of the footer line, never out of help and palette.
+    keeps an action out of the footer line, never out of help and palette. `changes` marks what launches,
+    ends, rents or writes something: not with --readonly.
     """
 
     id: str
@@ -23,6 +24,7 @@ class Action:
     category: str
     screen: str = ""
     footer: bool = True
+    changes: bool = False
 
 
 SCREENS: dict[str, str] = {
@@ -33,6 +35,7 @@ SCREENS: dict[str, str] = {
     "watch": "Watch",
     "leaderboard": "Leaderboard",
     "compare": "Compare",
+    "train": "Train",
 }
 """Screen ids and titles in the order of their number keys."""
 
@@ -44,6 +47,7 @@ _EVERYWHERE = (
     Action("show('watch')", "5", "Watch", "A fine-tuning run as it happens.", "Screens"),
     Action("show('leaderboard')", "6", "Leaderboard", "One cycle's figures in five sections.", "Screens"),
     Action("show('compare')", "7", "Compare", "Two cycles side by side and the decision.", "Screens"),
+    Action("show('train')", "9", "Train", "Set up a run and launch it.", "Screens", footer=False),
     Action("help", "question_mark,f1", "help", "What every key of this screen does.", "Program"),
     Action("quit", "q", "quit", "Leave; a run that is being watched goes on by itself.", "Program"),
     Action("command_palette", "ctrl+p", "commands", "Find any action by its name.", "Program", footer=False),
@@ -59,6 +63,23 @@ _CYCLES = (
 _GATE = (
     Action("cycle(-1)", "left_square_bracket", "cycle before", "The cycle before.", "Gate", "gate"),
     Action("cycle(1)", "right_square_bracket", "next cycle", "The next cycle.", "Gate", "gate"),
+    Action("app.show('train')", "t", "train", "Set up a run of this cycle and launch it.", "Gate", "gate"),
+)
+
+_TRAIN = (
+    Action("select", "enter", "change", "Change the setting; on the last line, launch.", "Train", "train"),
+    Action("change(-1)", "left", "value −", "The value before.", "Train", "train", False),
+    Action("change(1)", "right", "value +", "The next value.", "Train", "train", False),
+    Action("propose", "backspace", "proposed", "Take what is proposed.", "Train", "train", False),
+    Action("look", "m", "look", "Look at the machine and propose for what it has.", "Train", "train"),
+    Action("launch", "l", "launch", "Launch the run; Esc cancels.", "Train", "train", changes=True),
+    Action("copy", "y", "copy", "Copy the exact command.", "Train", "train"),
+    Action("back", "escape", "back", "Cancel a launch or pre-flight, or leave it.", "Train", "train"),
+    Action("again", "r", "again", "Go on with what was stopped or failed.", "Train", "train", changes=True),
+    Action("new_run", "n", "new run", "Set up a new run, nothing set by hand.", "Train", "train", False),
+    Action("cycle(-1)", "left_square_bracket", "cycle −", "The cycle before.", "Train", "train", False),
+    Action("cycle(1)", "right_square_bracket", "cycle +", "The next cycle.", "Train", "train", False),
+    Action("app.focus_next", "tab", "next part", "To the reasons, the command and back.", "Train", "train", False),
 )
 
 _BOX = (
@@ -206,6 +227,7 @@ ACTIONS: tuple[Action, ...] = (
     *_CYCLES,
     *_MANIFEST,
     *_GATE,
+    *_TRAIN,
     *_BOX,
     *_WATCH,
     *_LEADERBOARD,

@@ -40,7 +40,10 @@ if TYPE_CHECKING:
         BoxKeyUnknown,
         FactsChanged,
         HostKeyUnknown,
+        LaunchChanged,
+        LaunchKeyUnknown,
         RunEnded,
+        RunLaunched,
         RunNotice,
         RunUpdated,
         WorkChanged,
@@ -55,6 +58,7 @@ SCREEN_CLASSES = {
     "watch": "clinasr_tui.screens.watch:WatchScreen",
     "leaderboard": "clinasr_tui.screens.leaderboard:LeaderboardScreen",
     "compare": "clinasr_tui.screens.compare:CompareScreen",
+    "train": "clinasr_tui.screens.train:TrainScreen",
 }
 """`module:class` of each screen, imported when it is first shown so that start-up stays light."""
 
@@ -199,6 +203,22 @@ class ClinasrApp(App[int]):
     def on_box_key_unknown(self, message: BoxKeyUnknown) -> None:
         """A new box answers for the first time: the same question."""
         self._ask_trust(message.error, lambda: self.session.boxes.wait_for(message.name))
+
+    def on_launch_changed(self, message: LaunchChanged) -> None:
+        """Hand on."""
+        self._hand_on(message)
+
+    def on_launch_key_unknown(self, message: LaunchKeyUnknown) -> None:
+        """A machine to launch on answers for the first time: the same question."""
+        self._ask_trust(message.error, message.again)
+
+    async def on_run_launched(self, message: RunLaunched) -> None:
+        """Follow the new run, and show it to whoever waited for it."""
+        await self.session.take_launched(message.folder)
+        if self.current_mode == "train":
+            self.switch_mode("watch")
+        else:
+            self.notify(f"{visible(message.run)} is started: 5 watches it", markup=False, timeout=6)
 
     def _ask_trust(self, error: HostKeyError, connect: Callable[[], None]) -> None:
         from clinasr_tui.screens.trust_dialog import ChangedKeyDialog, TrustDialog

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from clinasr_tui.errors import HostKeyError
 
 
@@ -85,6 +88,30 @@ class BoxKeyUnknown(Message, bubble=False):
 
     name: str
     error: HostKeyError
+
+
+@dataclass
+class LaunchChanged(Message, bubble=False):
+    """A launch, the end or the fetching of a run goes on; read it from the session's `launches`."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, LaunchChanged)
+
+
+@dataclass
+class RunLaunched(Message, bubble=False):
+    """A run was started; `folder` is its folder of the workspace."""
+
+    run: str
+    folder: Path
+
+
+@dataclass
+class LaunchKeyUnknown(Message, bubble=False):
+    """A machine to launch on showed a key that is not confirmed; `again` goes on once it is."""
+
+    error: HostKeyError
+    again: Callable[[], None]
 
 
 @dataclass

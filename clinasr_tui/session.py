@@ -11,6 +11,7 @@ from clinasr_tui.box_desk import BoxDesk
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.stepper import Facts, current_round
 from clinasr_tui.flywheel.workspace import RunRef, Workspace, open_workspace
+from clinasr_tui.launch_desk import LaunchDesk
 from clinasr_tui.messages import FactsChanged, Problem, WorkChanged, WorkspaceChanged
 from clinasr_tui.results import (
     AGAIN,
@@ -72,6 +73,11 @@ class Session(Results):
         """Number of the cycle the operator chose; None until then."""
         self.boxes = BoxDesk(workspace.settings, post, start_worker)
         """Rented boxes, which are the operator's, whatever workspace is open."""
+        self.launches = LaunchDesk(workspace.settings, post, start_worker)
+        self.resume_wish: RunRef | None = None
+        """A run the operator wants to resume, until Train takes it up."""
+        self.run_wish: Path | None = None
+        """Folder of a run that Watch is to show next, until it does."""
         self._seen = identities(workspace)
         self._runs: dict[Path, WatchedRun] = {}
 
@@ -155,6 +161,16 @@ class Session(Results):
             self._runs[ref.folder] = run
             self._follow(run)
         return run
+
+    async def take_launched(self, folder: Path) -> None:
+        """A run was started in `folder` of the workspace: follow it, anew if it was resumed, show it next."""
+        await self.rescan()
+        held = self._runs.get(folder)
+        if held is not None and (held.ended or held.error is not None):
+            del self._runs[folder]
+        self.launches.leave()
+        self.launches.works.pop(folder, None)
+        self.run_wish = folder
 
     def reconnect(self, ref: RunRef | str) -> None:
         """Follow again after an error (by run or by its name); one that is being followed is left alone."""

@@ -18,6 +18,8 @@ NIGHT_HOURS = 24.0
 """A box forgotten in the evening is found the next evening: $36 at $1.50, as published."""
 WEEK_HOURS = 168.0
 _HOURS_A_MONTH = 730.0
+_PUBLISHED_PASSES = 300
+"""Rows times epochs of the run whose length is published."""
 PUBLISHED_DISK_PRICE = 0.10
 """US dollars per GB and month of a stopped box."""
 FRESH_SECONDS = 15 * 60.0
@@ -154,6 +156,13 @@ def published_offer(wanted: Sku, now: float, *, disk_gb: float = DEFAULT_DISK_GB
         source=PriceSource.PUBLISHED,
         seen_at=now,
     )
+
+
+def run_minutes(rows: int, epochs: int) -> tuple[float, float]:
+    """How long a run may take, from and to: the published length at its 100 rows and 3 epochs, longer for
+    more of both. It holds for an L40S; a shorter run is no shorter, as loading and saving stay."""
+    share = max(1.0, rows * epochs / _PUBLISHED_PASSES)
+    return (RUN_MINUTES[0] * share, RUN_MINUTES[1] * share)
 
 
 def money(amount: float) -> str:

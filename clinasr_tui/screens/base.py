@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from clinasr_tui.messages import (
         BoxChanged,
         FactsChanged,
+        LaunchChanged,
         RunEnded,
         RunUpdated,
         WorkChanged,
@@ -201,6 +202,9 @@ class CockpitScreen(Screen[None]):
     def on_box_changed(self, message: BoxChanged) -> None:
         """A rented box has news: the title line says what it costs."""
         self._show_billing()
+
+    def on_launch_changed(self, message: LaunchChanged) -> None:
+        """A launch goes on; only Train and Watch mind."""
 
     def _show_billing(self) -> None:
         self.query_one(TitleLine).billing(*self.session.boxes.headline())

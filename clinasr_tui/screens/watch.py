@@ -48,7 +48,7 @@ _NO_RUN = (
     "No fine-tuning run in this workspace yet.\n\n"
     "A run appears here by itself once cycle<N>/models/<run>/training_run_info.json\n"
     "names its run folder and, if it is elsewhere, its host.\n\n"
-    "Next: pass the gate (3), then start the run with the stock NeMo script."
+    "Next: pass the gate (3), then press 9 to set up a run and launch it."
 )
 _TICK_SECONDS = 1.0
 _LINES_SECONDS, _MANY_SECONDS, _FLOOD_SECONDS = 0.03, 0.25, 0.6
@@ -96,6 +96,7 @@ class WatchScreen(ChartKeys, LogKeys):
     def refresh_view(self) -> None:
         """Choose the run (the one in view, else the newest) and show it."""
         runs = self.session.workspace.runs
+        self._take_wish(runs)
         if self._ref is None or self._ref.folder not in {ref.folder for ref in runs}:
             self._ref = runs[-1] if runs else None
         self.query_one("#no-run").display = self._ref is None
@@ -110,6 +111,14 @@ class WatchScreen(ChartKeys, LogKeys):
         self.retitle(self._title(self._ref))
         self._show(run)
         self._look_up_terms(self._ref.cycle)
+
+    def _take_wish(self, runs: Sequence[RunRef]) -> None:
+        """Show the run that was just launched."""
+        wish, self.session.run_wish = self.session.run_wish, None
+        found = next((ref for ref in runs if ref.folder == wish), None)
+        if found is not None:
+            self._ref = found
+            self._leave_run()
 
     def _title(self, ref: RunRef) -> str:
         runs = self.session.workspace.runs

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from textual import events
+    from textual.binding import BindingType
 
     from clinasr_tui.typed_word import KeyedWord
 
@@ -24,7 +25,7 @@ class TypedLine(Widget, can_focus=True):
     """
 
     DEFAULT_CSS = "TypedLine { height: auto; margin: 1 0; }"
-    BINDINGS: ClassVar[list[tuple[str, str, str]]] = []
+    BINDINGS: ClassVar[list[BindingType]] = []
 
     def __init__(
         self,

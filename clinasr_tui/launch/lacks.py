@@ -1,0 +1,52 @@
+"""What a machine lacks for a run, and what mends it: from what its probe saw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from clinasr_tui.flywheel.recipe import LEAST_GPU_MIB
+from clinasr_tui.launch.flow import IMAGE_BYTES
+from clinasr_tui.launch.plan import Backend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clinasr_tui.launch.machine import Machine
+
+_DOCKER = {
+    "missing": ("Docker is not there", "Install docker.io and nvidia-container-toolkit"),
+    "denied": ("this account may not use Docker", "sudo usermod -aG docker $USER, then log in anew"),
+    "silent": ("Docker does not answer", "sudo systemctl start docker"),
+}
+
+
+class Lack(NamedTuple):
+    """Something a run wants and the machine has not; a fatal one ends a launch."""
+
+    what: str
+    remedy: str
+    fatal: bool
+
+
+def lacks(machine: Machine, backend: Backend, *, cpu: bool) -> tuple[Lack, ...]:
+    """What a run with this backend would miss there, the worst first."""
+    return tuple(sorted(_found(machine, backend, cpu=cpu), key=lambda one: not one.fatal))
+
+
+def _found(machine: Machine, backend: Backend, *, cpu: bool) -> Iterator[Lack]:
+    if not machine.gpus and not cpu:
+        why = f" ({machine.gpu_trouble})" if machine.gpu_trouble else ""
+        yield Lack(f"no GPU is known there{why}", "Install the NVIDIA driver, or take another machine", True)
+    for gpu in machine.gpus[:1] if not cpu else ():
+        if min(one.memory_mib for one in machine.gpus) < LEAST_GPU_MIB:
+            size = f"{gpu.memory_mib / 1024:.0f} GB"
+            yield Lack(f"{size} of GPU memory may be too little", "16 GB is the least, 24 comfortable", False)
+    if backend is Backend.DOCKER:
+        if machine.docker in _DOCKER:
+            yield Lack(*_DOCKER[machine.docker], True)
+        if machine.disk_free < IMAGE_BYTES:
+            yield Lack(
+                f"{machine.disk_free / 1e9:.0f} GB of disk left",
+                f"Unpacking the image takes {IMAGE_BYTES / 1e9:.0f} GB, if it is not there yet",
+                False,
+            )

@@ -1,0 +1,300 @@
+"""The app's store for launching: machines, a launch as it goes, runs ended and fetched. No widgets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from clinasr_tui.errors import ClinasrError, HostKeyError
+from clinasr_tui.flywheel.progress import left_text
+from clinasr_tui.messages import LaunchChanged, LaunchKeyUnknown, RunLaunched
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from textual.message import Message
+
+    from clinasr_tui.flywheel.settings import Settings
+    from clinasr_tui.flywheel.workspace import Cycle, RunRef
+    from clinasr_tui.launch.flow import Progress
+    from clinasr_tui.launch.machine import Machine
+    from clinasr_tui.launch.plan import Plan
+    from clinasr_tui.remote.host import SshSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be launched; `gate` is the note for the record, with the typed override if there is one."""
+
+    cycle: Cycle
+    plan: Plan
+    host: str | None
+    gate: Mapping[str, Any]
+    socket: str
+    """Where Docker's engine listens there."""
+
+
+@dataclass(slots=True)
+class Launching:
+    """One launch as it goes."""
+
+    order: Order
+    steps: list[Progress] = field(default_factory=list)
+    """The newest word of each step so far, the step that goes on last."""
+    going: bool = True
+    error: ClinasrError | None = None
+    """Why it ended before the run was started; None also if it was cancelled."""
+    begun: float = field(default_factory=time.monotonic)
+    """When the step that goes on began."""
+
+    @property
+    def left(self) -> str:
+        """About how long the step will go on (`0:42`); "" while that is not known."""
+        fraction = self.steps[-1].fraction if self.steps else None
+        return left_text(time.monotonic() - self.begun, fraction) if self.going and fraction else ""
+
+    def take(self, now: Progress) -> bool:
+        """Note how far it is; never cancels. Called from threads, too."""
+        if self.steps and self.steps[-1].step == now.step:
+            self.steps[-1] = now
+        else:
+            self.begun = time.monotonic()
+            self.steps.append(now)
+        return True
+
+
+@dataclass(slots=True)
+class RunWork:
+    """A run being ended or fetched, and what is to be said of it; kept when it is over."""
+
+    text: str
+    going: bool = True
+    error: ClinasrError | None = None
+
+
+class LaunchDesk:
+    """Everything screens know of launching. `post` sends to the app, `start_worker(coroutine, name, group)`
+    runs. Nothing here decides whether a run may be made: an order carries the gate's note.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        post: Callable[[Message], object],
+        start_worker: Callable[[Coroutine[Any, Any, None], str, str], object],
+    ) -> None:
+        self._settings = settings
+        self._post = post
+        self._start = start_worker
+        self.machines: dict[str | None, Machine] = {}
+        """What was seen of each host; None is this machine."""
+        self.troubles: dict[str | None, ClinasrError] = {}
+        """Why a host could not be looked at."""
+        self.looking: set[str | None] = set()
+        self.launching: Launching | None = None
+        self.works: dict[Path, RunWork] = {}
+        """By the run's folder of the workspace."""
+        self._task: asyncio.Task[Any] | None = None
+        self._fetches: dict[Path, asyncio.Task[Any]] = {}
+
+    # --- looking -------------------------------------------------------------------------------
+
+    def look(self, host: str | None, root: str, socket: str) -> None:
+        """Ask a host what it has; `root` is where runs keep their files there, `socket` Docker's."""
+        if host not in self.looking:
+            self.looking.add(host)
+            self.troubles.pop(host, None)
+            self._start(self._look(host, root, socket), f"look at {host}", "launch")
+            self._post(LaunchChanged())
+
+    async def _look(self, host: str | None, root: str, socket: str) -> None:
+        from clinasr_tui.launch.machine import look
+        from clinasr_tui.remote.hosts import open_host
+
+        self.machines.pop(host, None)
+        try:
+            async with await asyncio.to_thread(open_host, host, self._ssh()) as entered:
+                self.machines[host] = await look(entered, root, socket=socket)
+        except HostKeyError as error:
+            self.troubles[host] = error
+            self._post(LaunchKeyUnknown(error, partial(self.look, host, root, socket)))
+        except ClinasrError as error:
+            self.troubles[host] = error
+        except Exception as error:
+            self.troubles[host] = _defect("looking at the machine", error)
+        finally:
+            self.looking.discard(host)
+            self._post(LaunchChanged())
+
+    # --- launching -----------------------------------------------------------------------------
+
+    def launch(self, order: Order) -> None:
+        """Begin a launch; one at a time."""
+        if self.launching is None or not self.launching.going:
+            self.launching = Launching(order)
+            self._start(self._launch(self.launching), f"launch {order.plan.places.run}", "launch")
+            self._post(LaunchChanged())
+
+    def again(self) -> None:
+        """Begin the launch that failed once more: what was sent is kept."""
+        if self.launching is not None:
+            self.launch(self.launching.order)
+
+    def cancel(self) -> None:
+        """Stop the launch that goes on: what was being started is undone."""
+        if self._task is not None and self.launching is not None and self.launching.going:
+            self._task.cancel()
+
+    def leave(self) -> None:
+        """Forget a launch that is over."""
+        if self.launching is not None and not self.launching.going:
+            self.launching = None
+            self._post(LaunchChanged())
+
+    async def _launch(self, launching: Launching) -> None:
+        from clinasr_tui.launch.runs import launch_run
+        from clinasr_tui.remote.hosts import open_host
+
+        order = launching.order
+        self._task = asyncio.current_task()
+        folder = order.cycle.folder / "models" / order.plan.places.run
+        try:
+            async with await asyncio.to_thread(open_host, order.host, self._ssh()) as host:
+                await launch_run(
+                    order.plan,
+                    order.cycle,
+                    host,
+                    launching.take,
+                    host_name=order.host,
+                    gate=order.gate,
+                    socket=order.socket,
+                )
+            self._post(RunLaunched(order.plan.places.run, folder))
+        except HostKeyError as error:
+            launching.error = error
+            self._post(LaunchKeyUnknown(error, self.again))
+        except ClinasrError as error:
+            launching.error = error
+        except Exception as error:
+            launching.error = _defect("the launch", error)
+        finally:
+            launching.going = False
+            self._task = None
+            self._post(LaunchChanged())
+
+    # --- ending and fetching -------------------------------------------------------------------
+
+    def end(self, ref: RunRef) -> None:
+        """Ask a run to end, and wait until it has saved what it can."""
+        self._begin(ref, self._end, "asking the run to end …")
+
+    def fetch(self, ref: RunRef) -> None:
+        """Bring a run's result here and check it."""
+        self._begin(ref, self._fetch, "asking what there is …")
+
+    def stop_fetching(self, ref: RunRef) -> bool:
+        """Stop a fetch that goes on (another one goes on from there); False if there is none."""
+        task = self._fetches.get(ref.folder)
+        return task.cancel() if task is not None else False
+
+    def _begin(
+        self, ref: RunRef, work: Callable[[RunRef, RunWork], Coroutine[Any, Any, None]], text: str
+    ) -> None:
+        held = self.works.get(ref.folder)
+        if held is None or not held.going:
+            self.works[ref.folder] = RunWork(text)
+            again = partial(self._begin, ref, work, text)
+            self._start(self._work(ref, work, again), f"work on {ref.name}", "launch")
+            self._post(LaunchChanged())
+
+    async def _work(
+        self,
+        ref: RunRef,
+        work: Callable[[RunRef, RunWork], Coroutine[Any, Any, None]],
+        again: Callable[[], None],
+    ) -> None:
+        held = self.works[ref.folder]
+        try:
+            await work(ref, held)
+        except HostKeyError as error:
+            held.error = error
+            self._post(LaunchKeyUnknown(error, again))
+        except ClinasrError as error:
+            held.error = error
+        except asyncio.CancelledError:
+            held.text = "stopped; what is here is kept, fetching again goes on from it"
+            raise
+        except Exception as error:
+            held.error = _defect(f"work on {ref.name}", error)
+        finally:
+            held.going = False
+            self._fetches.pop(ref.folder, None)
+            self._post(LaunchChanged())
+
+    async def _end(self, ref: RunRef, work: RunWork) -> None:
+        from clinasr_tui.launch.control import STOP_SECONDS, cancel, handle_of
+        from clinasr_tui.launch.record import read_record
+        from clinasr_tui.remote.hosts import open_host
+
+        handle = handle_of(await asyncio.to_thread(read_record, ref.folder))
+
+        def waited(seconds: float) -> None:
+            work.text = f"waiting for the -last checkpoint: {seconds:.0f} s (killed after {STOP_SECONDS} s)"
+            self._post(LaunchChanged())
+
+        async with await asyncio.to_thread(open_host, ref.host, self._ssh()) as host:
+            ended = await cancel(handle, host, tell=waited)
+            saved = await _saved(host, handle.run_dir)
+        first = "the run has ended" if ended else "the run was over already"
+        work.text = f"{first}; {saved}"
+
+    async def _fetch(self, ref: RunRef, work: RunWork) -> None:
+        from clinasr_tui.launch.result import fetch_result
+
+        task = asyncio.current_task()
+        if task is not None:
+            self._fetches[ref.folder] = task
+        begun: dict[str, tuple[float, int]] = {}
+
+        def told(now: Any) -> bool:
+            since, start = begun.setdefault(now.path, (time.monotonic(), now.done))
+            seconds, got = time.monotonic() - since, now.done - start
+            rate = f" at {got / seconds / 1e6:.1f} MB/s" if seconds > 1 else ""
+            left = left_text(seconds, got / (now.total - start)) if got and now.total > start else ""
+            size = f"{now.done / 1e6:.1f} of {now.total / 1e6:.1f} MB"
+            work.text = f"fetching {now.path}: {size}{rate}{f', {left} left' if left else ''}"
+            self._post(LaunchChanged())
+            return True
+
+        result = await fetch_result(ref.folder, self._ssh(), told)
+        best = result.best
+        named = f"; best checkpoint: {best.name} (on the machine)" if best is not None else ""
+        model = "adapted_model.nemo (the last weights)" if result.model else "no model was left by the run"
+        work.text = f"here and checked: {model}, {result.files} other files{named}"
+
+    # --- helpers -------------------------------------------------------------------------------
+
+    def _ssh(self) -> SshSettings:
+        from clinasr_tui.remote.host import SshSettings
+
+        return SshSettings(config=self._settings.ssh_config, known_hosts=self._settings.known_hosts)
+
+
+async def _saved(host: Any, run_dir: str) -> str:
+    """What a run that was ended left to go on from."""
+    from clinasr_tui.launch.fetch import open_folder
+    from clinasr_tui.launch.result import checkpoints_of
+
+    async with open_folder(host, run_dir) as folder:
+        last = next((one for one in checkpoints_of(folder.files) if one.is_last), None)
+    if last is None:
+        return "it saved no -last checkpoint: it can only be started anew"
+    return f"saved: {last.name} ({last.file.size / 1e6:.1f} MB); U goes on from it"
+
+
+def _defect(what: str, error: Exception) -> ClinasrError:
+    return ClinasrError(f"{what} failed: {type(error).__name__}: {error}")
