@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
+import os
 import socket
 import sys
+import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -44,7 +48,25 @@ async def answer(sshd, host="lab", argv=("echo", "here")):
         while chunk := await process.read():
             out += chunk
         await process.close()
+    await proxies_gone()
     return out.decode().strip()
+
+
+def command(pid):
+    """A process's command line; nothing once it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() or b"proxy that has ended"
+    except OSError:
+        return b""
+
+
+async def proxies_gone():
+    """Let the event loop hear that proxy commands have ended before the test closes it."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    limit = time.monotonic() + 5
+    while any(b"proxy" in command(pid) for pid in children.read_text().split()) and time.monotonic() < limit:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)
