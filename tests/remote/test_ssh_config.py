@@ -60,11 +60,16 @@ def command(pid):
         return b""
 
 
+def has_proxies():
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return any(b"proxy" in command(pid) for pid in children)
+
+
 async def proxies_gone():
     """Let the event loop hear that proxy commands have ended before the test closes it."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
     limit = time.monotonic() + 5
-    while any(b"proxy" in command(pid) for pid in children.read_text().split()) and time.monotonic() < limit:
+    while has_proxies():
+        assert time.monotonic() < limit, "a proxy command goes on"
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.01)
 
