@@ -164,7 +164,7 @@ def prepare(folder: Path, choices: EvalChoices) -> Evaluation:
 def _is_baseline(cycle: Cycle, model: EvalModel, choices: EvalChoices) -> bool:
     if choices.only_general:
         if choices.general is None:
-            raise InputError("which general set?", remedy="Give --general MANIFEST")
+            raise InputError("no general set is named", remedy="Give --general MANIFEST")
         if cycle.general is not None:
             raise InputError(
                 "the general set is transcribed already", where=str(cycle.general), remedy="Remove it first"
@@ -198,7 +198,7 @@ def _model_of(
     name = run.name if run else ""
     if not choices.model:
         if run is None:
-            raise InputError("which model?", remedy="Give --model FILE|NAME, or --run NAME")
+            raise InputError("no model is named", remedy="Give --model FILE|NAME, or --run NAME")
         return _model_of_run(run, choices)
     if choices.model.endswith(".nemo"):
         if not path.is_file():

@@ -1,0 +1,48 @@
+"""A model that says what its file holds for each clip, by the clip's name."""
+
+# ruff: noqa: PTH123
+
+import json
+import tarfile
+import time
+
+
+class Hypothesis:
+    """One row's text."""
+
+    def __init__(self, text):
+        self.text = text
+
+
+class ASRModel:
+    """Its file holds `texts` by file name, rows it `fits` at a time, `seconds` a row, a log of `calls`."""
+
+    def __init__(self, said):
+        self.said = said
+
+    @classmethod
+    def restore_from(cls, path, map_location=None):
+        with tarfile.open(path) as tar:
+            return cls(json.loads(tar.extractfile("stand_in.json").read().decode()))
+
+    @classmethod
+    def from_pretrained(cls, name, map_location=None):
+        raise FileNotFoundError("no model of the name " + name + ": this is a stand-in")
+
+    def eval(self):
+        return self
+
+    def transcribe(self, paths, batch_size, num_workers, verbose):
+        if len(paths) > self.said.get("fits", 1000):
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB (a stand-in says so)")
+        found = []
+        for path in paths:
+            with open(path, "rb") as stream:
+                stream.read(4)
+            time.sleep(self.said.get("seconds", 0))
+            name = path.rpartition("/")[2]
+            if self.said.get("calls"):
+                with open(self.said["calls"], "a") as calls:
+                    calls.write(name + "\n")
+            found.append(Hypothesis(self.said["texts"].get(name, "")))
+        return found

@@ -1,0 +1,22 @@
+"""Stands in for torch where the stand-in for NeMo is used: it is not torch."""
+
+import contextlib
+
+__version__ = "none: a stand-in"
+
+
+class cuda:  # noqa: N801
+    """There is no GPU."""
+
+    @staticmethod
+    def is_available():
+        return False
+
+    @staticmethod
+    def empty_cache():
+        return None
+
+
+def inference_mode():
+    """Nothing to switch off."""
+    return contextlib.nullcontext()
