@@ -33,6 +33,7 @@ COMMANDS = {
     "cancel": Command("cancel", "end a run so that it can be resumed"),
     "fetch": Command("fetch", "bring a run's model and logs here, checked"),
     "deploy": Command("deploy", "hand a tuned model to a Riva NIM, or ask whether one is ready"),
+    "eval": Command("eval", "transcribe with a model where NeMo is, score, compare, decide"),
     "provision": Command("provision", "rent one GPU box, after YES was typed for its price"),
     "box": Command("box", "what is rented, what it has cost, and offers"),
     "stop": Command("stop", "stop a box: only its disk bills on"),

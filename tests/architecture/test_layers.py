@@ -23,6 +23,7 @@ HEADLESS = {
     "cancel": ["cancel", "{demo}/cycle1", "--yes"],
     "fetch": ["fetch", "{demo}/cycle1"],
     "deploy": ["deploy", "no-such.nemo"],
+    "eval": ["eval", "{demo}/cycle1", "--model", "no-such.nemo"],
     "provision": ["provision"],
     "box": ["box", "--json"],
     "stop": ["stop", "no-such-box"],
@@ -30,6 +31,7 @@ HEADLESS = {
 }
 ENDS = {
     "cancel": (2,),
+    "eval": (2,),
     "fetch": (2,),
     "provision": (2,),
     "stop": (3,),
