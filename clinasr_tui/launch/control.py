@@ -69,16 +69,14 @@ async def cancel(
     handle: RunHandle,
     host: Host,
     *,
-    socket: str = "",
     seconds: int = STOP_SECONDS,
     tell: Callable[[float], object] = lambda _: None,
 ) -> bool:
     """Ask a run to end and wait until it has; False if it was over already.
 
     It is sent SIGTERM, on which the stock script saves its `-last` checkpoint; after `seconds` it is killed.
-    `tell` is given the seconds waited so far, `socket` is another one of Docker than the record's.
+    `tell` is given the seconds waited so far.
     """
-    handle = handle._replace(socket=socket or handle.socket)
     if handle.container is None:
         return await _end_process(handle, host, seconds, tell)
     async with engine_on(host, handle.socket) as engine:
@@ -103,6 +101,7 @@ async def _end_process(handle: RunHandle, host: Host, seconds: int, tell: Callab
     begun = time.monotonic()
     if not await _signalled(handle, host, signal.SIGTERM):
         return False
+    tell(0.0)
     number = 0
     while await _signalled(handle, host, number):
         waited = time.monotonic() - begun

@@ -86,7 +86,6 @@ async def fetch_result(
     ssh: SshSettings,
     tell: Tell | None = None,
     *,
-    socket: str = "",
     checkpoints: bool = False,
 ) -> Result:
     """Bring a run's result into its folder of the workspace and complete its record.
@@ -97,7 +96,6 @@ async def fetch_result(
     """
     record = read_record(folder)
     handle = handle_of(record)
-    handle = handle._replace(socket=socket or handle.socket)
     host_name = record.get("host")
     async with await asyncio.to_thread(open_host, host_name, ssh) as host:
         if await is_alive(handle, host):

@@ -22,21 +22,22 @@ HEADLESS = {
     "watch": ["watch", "{demo}/recording", "--once", "--json"],
     "cancel": ["cancel", "{demo}/cycle1", "--yes"],
     "fetch": ["fetch", "{demo}/cycle1"],
-    "deploy": ["deploy", "no-such.nemo"],
     "eval": ["eval", "{demo}/cycle1", "--model", "no-such.nemo"],
+    "deploy": ["deploy", "no-such.nemo"],
+    "doctor": ["doctor", "--json"],
     "provision": ["provision"],
     "box": ["box", "--json"],
     "stop": ["stop", "no-such-box"],
     "delete": ["delete", "no-such-box", "--yes"],
 }
 ENDS = {
+    "deploy": (2,),
     "cancel": (2,),
     "eval": (2,),
     "fetch": (2,),
     "provision": (2,),
     "stop": (3,),
     "delete": (3,),
-    "deploy": (2,),
 }
 """Exit codes of what cannot be done here: without a terminal, without a box."""
 
