@@ -35,6 +35,7 @@ SCREENS: dict[str, str] = {
     "watch": "Watch",
     "leaderboard": "Leaderboard",
     "compare": "Compare",
+    "deploy": "Deploy",
     "train": "Train",
 }
 """Screen ids and titles in the order of their number keys."""
@@ -47,6 +48,7 @@ _EVERYWHERE = (
     Action("show('watch')", "5", "Watch", "A fine-tuning run as it happens.", "Screens"),
     Action("show('leaderboard')", "6", "Leaderboard", "One cycle's figures in five sections.", "Screens"),
     Action("show('compare')", "7", "Compare", "Two cycles side by side and the decision.", "Screens"),
+    Action("show('deploy')", "8", "Deploy", "What makes a service of the tuned model.", "Screens"),
     Action("show('train')", "9", "Train", "Set up a run and launch it.", "Screens", footer=False),
     Action("help", "question_mark,f1", "help", "What every key of this screen does.", "Program"),
     Action("quit", "q", "quit", "Leave; a run that is being watched goes on by itself.", "Program"),
@@ -79,19 +81,29 @@ _TRAIN = (
     Action("new_run", "n", "new run", "Set up a new run, nothing set by hand.", "Train", "train", False),
     Action("cycle(-1)", "left_square_bracket", "cycle −", "The cycle before.", "Train", "train", False),
     Action("cycle(1)", "right_square_bracket", "cycle +", "The next cycle.", "Train", "train", False),
-    Action("app.focus_next", "tab", "next part", "To the reasons, the command and back.", "Train", "train", False),
+    Action("app.focus_next", "tab", "next part", "To reasons, command and back.", "Train", "train", False),
 )
 
 _BOX = (
-    Action("select", "enter", "cost", "What the offer costs; YES typed there rents it.", "Box", "box"),
+    Action(
+        "select",
+        "enter",
+        "cost",
+        "What the offer costs; YES typed there rents it.",
+        "Box",
+        "box",
+        changes=True,
+    ),
     Action("kind(1)", "n", "kind", "Offers of the next kind of GPU.", "Box", "box"),
     Action("kind(-1)", "N", "kind before", "Offers of the kind before.", "Box", "box", False),
     Action("stoppable", "t", "stoppable", "Only types that can be stopped, or all.", "Box", "box"),
     Action("ask", "r", "ask again", "Ask for boxes and prices again.", "Box", "box"),
     Action("connect", "c", "connect", "Wait until the box answers; confirm its key.", "Box", "box"),
-    Action("stop", "s", "stop", "Stop the box: only its disk bills on.", "Box", "box"),
-    Action("start", "u", "start", "Start a stopped box, after the same question.", "Box", "box", False),
-    Action("delete", "D", "delete", "Delete the box with its disk: nothing bills on.", "Box", "box"),
+    Action("stop", "s", "stop", "Stop the box: only its disk bills on.", "Box", "box", changes=True),
+    Action("start", "u", "start", "Start a stopped box, after the same question.", "Box", "box", False, True),
+    Action(
+        "delete", "D", "delete", "Delete the box with its disk: nothing bills on.", "Box", "box", changes=True
+    ),
     Action("box(1)", "right_square_bracket", "next box", "Another rented box.", "Box", "box", False),
     Action("box(-1)", "left_square_bracket", "box before", "The rented box before.", "Box", "box", False),
 )
@@ -116,6 +128,16 @@ _COMPARE = (
     Action("cycle_a(1)", "right_square_bracket", "A +", "Left side: the next cycle.", "Compare", "compare"),
     Action("cycle_b(-1)", "left_curly_bracket", "B −", "Right side: the cycle before.", "Compare", "compare"),
     Action("cycle_b(1)", "right_curly_bracket", "B +", "Right side: the next cycle.", "Compare", "compare"),
+)
+
+_DEPLOY = (
+    Action("copy", "y", "copy", "Copy the command, or the lines.", "Deploy", "deploy"),
+    Action("ask('write')", "w", "write", "Write all of it as deploy.sh.", "Deploy", "deploy"),
+    Action("ask('check')", "c", "check", "Ask a running NIM whether it is ready.", "Deploy", "deploy"),
+    Action("ask('container')", "i", "image", "Another NIM image of the family.", "Deploy", "deploy"),
+    Action("ask('model')", "o", "model", "Name a .nemo file elsewhere.", "Deploy", "deploy"),
+    Action("model(1)", "right_square_bracket", "next model", "An older model.", "Deploy", "deploy"),
+    Action("model(-1)", "left_square_bracket", "model before", "A newer model.", "Deploy", "deploy", False),
 )
 
 _DRILL = (
@@ -165,7 +187,16 @@ _WATCH = (
     Action("level('error')", "e", "errors", "Show or hide error lines.", "Log", "watch", False),
     Action("select_lines", "v", "select", "Select lines: move to make it longer.", "Log", "watch", False),
     Action("copy_lines", "y", "copy", "Copy the selected lines, or those in view.", "Log", "watch", False),
-    Action("save_lines", "s", "save", "Save the selected or all shown lines.", "Log", "watch", False),
+    Action(
+        "save_lines",
+        "s",
+        "save",
+        "Save the selected or all shown lines.",
+        "Log",
+        "watch",
+        False,
+        changes=True,
+    ),
     Action("wrap", "W", "wrap", "Break long log lines, or cut them.", "Log", "watch", False),
     Action("side(-1)", "less_than_sign", "left", "Move long log lines to the left.", "Log", "watch", False),
     Action("side(1)", "greater_than_sign", "right", "Move long log lines right.", "Log", "watch", False),
@@ -208,6 +239,9 @@ _WATCH = (
     Action("switcher", "R", "runs", "Every run of the workspace and how it is.", "Run", "watch"),
     Action("app.notices", "b", "bell", "Call at the end: off, bell, desktop.", "Run", "watch", False),
     Action("retry", "r", "retry", "Try the host again now.", "Run", "watch"),
+    Action("end_run", "K", "end run", "End the run: it saves a checkpoint.", "Run", "watch", changes=True),
+    Action("resume", "U", "resume", "Go on from its -last checkpoint.", "Run", "watch", changes=True),
+    Action("fetch", "F", "fetch", "Bring model and logs here, checked.", "Run", "watch", changes=True),
 )
 
 # --- long work -----------------------------------------------------------------------------------
@@ -232,6 +266,7 @@ ACTIONS: tuple[Action, ...] = (
     *_WATCH,
     *_LEADERBOARD,
     *_COMPARE,
+    *_DEPLOY,
     *_DRILL,
     *_LONG_WORK,
 )
@@ -281,6 +316,11 @@ def key_names(key: str, *, only_first: bool = False) -> str:
         else:
             names.append(_KEY_NAMES.get(name, name))
     return " ".join(names)
+
+
+def changing(screen_id: str) -> frozenset[str]:
+    """Names of a screen's actions that launch, end, rent or write something."""
+    return frozenset(action.id.partition("(")[0] for action in actions_for(screen_id) if action.changes)
 
 
 def actions_for(screen_id: str) -> tuple[Action, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 
-from clinasr_tui.actions import SCREENS, bindings_for
+from clinasr_tui.actions import SCREENS, bindings_for, changing
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.settings import NOTICES
 from clinasr_tui.flywheel.workspace import open_workspace
@@ -24,11 +24,13 @@ from clinasr_tui.text import visible
 from clinasr_tui.theme import DARK, THEMES, other
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
     from pathlib import Path
 
+    from textual.actions import ActionParseResult
     from textual.binding import BindingType
     from textual.command import Provider
+    from textual.dom import DOMNode
     from textual.driver import Driver
     from textual.message import Message
     from textual.screen import Screen
@@ -58,10 +60,12 @@ SCREEN_CLASSES = {
     "watch": "clinasr_tui.screens.watch:WatchScreen",
     "leaderboard": "clinasr_tui.screens.leaderboard:LeaderboardScreen",
     "compare": "clinasr_tui.screens.compare:CompareScreen",
+    "deploy": "clinasr_tui.screens.deploy:DeployScreen",
     "train": "clinasr_tui.screens.train:TrainScreen",
 }
 """`module:class` of each screen, imported when it is first shown so that start-up stays light."""
 
+READONLY = "--readonly: nothing is launched, ended, rented or written"
 RESCAN_SECONDS = 2.0
 BOX_SECONDS = 30.0
 """How often the meter of a rented box is drawn anew."""
@@ -96,12 +100,12 @@ class ClinasrApp(App[int]):
     }
     DEFAULT_MODE = "cycles"
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, readonly: bool = False) -> None:
         super().__init__()
         self.animation_level = "none"
         self.notices = workspace.settings.notify
         """How the operator is called: one of the settings' `NOTICES`."""
-        self.session = Session(workspace, self.post_message, self._start_worker)
+        self.session = Session(workspace, self.post_message, self._start_worker, readonly=readonly)
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DARK
@@ -134,12 +138,16 @@ class ClinasrApp(App[int]):
             gc.enable()
         self.session.painted.set()
         self._review()
-        self.session.boxes.begin()
+        if self.session.readonly:
+            self.session.boxes.read()
+        else:
+            self.session.boxes.begin()
         self.set_interval(BOX_SECONDS, self._tick_boxes)
 
     def _tick_boxes(self) -> None:
         """Let the meter run, and ask Brev now and then, while there is a box."""
-        self.session.boxes.tick()
+        if not self.session.readonly:
+            self.session.boxes.tick()
 
     def _rescan(self) -> None:
         self.run_worker(self.session.rescan(), name="rescan", group="rescan", exclusive=True)
@@ -239,6 +247,20 @@ class ClinasrApp(App[int]):
 
         self.push_screen(TrustDialog(error), answered)
 
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """Do it, unless it changes something and the app was opened to look only."""
+        name = action.partition("(")[0] if isinstance(action, str) else action[1]
+        here = getattr(self.screen, "SCREEN_ID", "")
+        if self.session.readonly and name.rpartition(".")[2] in changing(here):
+            self.notify(READONLY, severity="warning", timeout=4)
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
+
     # --- actions -------------------------------------------------------------------------------
 
     def action_show(self, screen: str) -> None:
@@ -267,6 +289,6 @@ class ClinasrApp(App[int]):
             self.push_screen(HelpScreen(screen.SCREEN_ID, screen.title_text()))
 
 
-def run_app(root: Path) -> int:
+def run_app(root: Path, *, readonly: bool = False) -> int:
     """Open the app on a folder and return the exit code. Raises InputError if it is no workspace."""
-    return ClinasrApp(open_workspace(root)).run() or 0
+    return ClinasrApp(open_workspace(root), readonly=readonly).run() or 0

@@ -62,8 +62,12 @@ class Session(Results):
         workspace: Workspace,
         post: Callable[[Message], object],
         start_worker: Callable[[Coroutine[Any, Any, None], str, str], object],
+        *,
+        readonly: bool = False,
     ) -> None:
         super().__init__(workspace)
+        self.readonly = readonly
+        """True if the operator only looks: nothing is launched, ended, rented or written."""
         self.post = post
         self.start_worker = start_worker
         self.facts = Facts()
@@ -157,7 +161,7 @@ class Session(Results):
         """Watch a run; the first call starts the worker, later ones return the same run."""
         run = self._runs.get(ref.folder)
         if run is None:
-            run = WatchedRun.of(ref, self.workspace.settings)
+            run = WatchedRun.of(ref, self.workspace.settings, readonly=self.readonly)
             self._runs[ref.folder] = run
             self._follow(run)
         return run
@@ -181,6 +185,8 @@ class Session(Results):
 
     def stop_box_after(self, name: str) -> None:
         """A run is over: if that was armed, stop its box, unless another watched run goes on there."""
+        if self.readonly:
+            return
         hosts = {run.ref.host for run in self._runs.values() if not run.ended}
         for run in self._runs.values():
             host = run.ref.host

@@ -49,9 +49,12 @@ class WatchedRun:
     told: set[str] | None = None
     """Ids of the errors the operator need not be called for; None until a running run was read whole."""
 
+    readonly: bool = False
+    """True if nothing may be written into the run's folder."""
+
     @classmethod
-    def of(cls, ref: RunRef, settings: Settings) -> WatchedRun:
-        """The run of a workspace, mirrored in its folder."""
+    def of(cls, ref: RunRef, settings: Settings, *, readonly: bool = False) -> WatchedRun:
+        """The run of a workspace, mirrored in its folder; `readonly`: in a copy of its own."""
         from clinasr_tui.remote.run_watch import Contact, RunWatch, SshSettings
         from clinasr_tui.training.log_store import LogStore
 
@@ -61,11 +64,26 @@ class WatchedRun:
             run_dir,
             host=ref.host,
             name=ref.name,
-            mirror=ref.folder / "mirror",
+            mirror=_copied(ref.folder / MIRROR_FOLDER) if readonly else ref.folder / MIRROR_FOLDER,
             ssh=ssh,
         )
         watch.reader.expect(ref.info)
-        return cls(ref, watch, LogStore(watch.mirror_path), ssh, Contact.CONNECTING)
+        log = LogStore(watch.mirror_path)
+        return cls(ref, watch, log, ssh, Contact.CONNECTING, readonly=readonly)
+
+
+def _copied(mirror: Path) -> Path | None:
+    """A copy of a run's mirror for this program's time; None where there is none yet."""
+    if not mirror.is_dir():
+        return None
+    import atexit
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    place = Path(tempfile.mkdtemp(prefix="clinasr-mirror-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return Path(shutil.copytree(mirror, place / MIRROR_FOLDER))
 
 
 class Owner(Protocol):
@@ -94,7 +112,8 @@ async def follow(run: WatchedRun, owner: Owner) -> None:
                 for text in news(run, snapshot):
                     owner.post(RunNotice(name, text))
         run.ended = True
-        await asyncio.to_thread(_complete_record, run)
+        if not run.readonly:
+            await asyncio.to_thread(_complete_record, run)
     except HostKeyError as error:
         run.error = error
         owner.post(HostKeyUnknown(name, error))
@@ -120,7 +139,7 @@ async def _look_now_and_then(run: WatchedRun, owner: Owner) -> None:
         for text in news(run, snapshot):
             owner.post(RunNotice(run.ref.name, text))
         gone = snapshot.outcome == "unknown" and any(alert.id == "crashed" for alert in snapshot.health)
-        if gone and not asked:
+        if gone and not asked and not run.readonly:
             asked = True
             await _settle(run)
 

@@ -15,6 +15,9 @@ from clinasr_tui.errors import ClinasrError, InputError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the app."""
     parser.add_argument("workspace", type=Path, nargs="?", default=Path(), metavar="WORKSPACE")
+    parser.add_argument(
+        "--readonly", action="store_true", help="only look: launch, end, rent and write nothing"
+    )
 
 
 def require_terminal() -> None:
@@ -47,6 +50,6 @@ def run(args: argparse.Namespace) -> int:
     from clinasr_tui.app import run_app
 
     try:
-        return run_app(args.workspace)
+        return run_app(args.workspace, readonly=args.readonly)
     finally:
         say_what_bills()

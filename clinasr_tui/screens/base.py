@@ -77,7 +77,8 @@ class CockpitScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Title line, the subclass's body, lines for long work and for problems, two lines of keys."""
-        yield TitleLine(self.session.workspace.name, self.title_text(), *self.session.boxes.headline())
+        name = self.session.workspace.name + (" (read-only)" if self.session.readonly else "")
+        yield TitleLine(name, self.title_text(), *self.session.boxes.headline())
         with Vertical(id="body"):
             yield from self.compose_body()
         yield WorkLine()

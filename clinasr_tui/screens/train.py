@@ -307,6 +307,9 @@ class TrainScreen(TrainForm):
     def action_launch(self) -> None:
         """Launch it, if nothing speaks against it; a blocked gate asks for the typed word."""
         draft, ready = self._draft, self._ready
+        if self.session.readonly:
+            self.show_problem("opened with --readonly: nothing is launched")
+            return
         if draft is None or self.desk.launching is not None:
             return
         refusal = self._not_ready or draft.refusal()

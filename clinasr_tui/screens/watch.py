@@ -10,8 +10,10 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from clinasr_tui.errors import ClinasrError
+from clinasr_tui.flywheel.run_marks import is_smoke
 from clinasr_tui.screens.chart_keys import ChartKeys
 from clinasr_tui.screens.log_keys import LogKeys
+from clinasr_tui.screens.run_keys import RunKeys
 from clinasr_tui.screens.run_switcher import RunState, RunSwitcher
 from clinasr_tui.training.sample_history import manifest_terms
 from clinasr_tui.training.snapshot import Outcome
@@ -57,7 +59,7 @@ _FEW = 4
 _FIGURES_SECONDS = 0.9
 
 
-class WatchScreen(ChartKeys, LogKeys):
+class WatchScreen(ChartKeys, LogKeys, RunKeys):
     """One run of the workspace, the newest first; `[` and `]` change between runs."""
 
     SCREEN_ID = "watch"
@@ -79,6 +81,7 @@ class WatchScreen(ChartKeys, LogKeys):
         with Vertical(id="run"):
             yield StatusLine(id="status")
             yield ContactLine(id="contact")
+            yield ContactLine(id="work")
             with Horizontal(id="top"):
                 yield LossChart(id="loss")
                 yield SampleView(id="sample")
@@ -142,6 +145,7 @@ class WatchScreen(ChartKeys, LogKeys):
         self._lines.seconds = _LINES_SECONDS if new <= _FEW else flood
         log.show(run.log)
         self._show_contact(run)
+        self.show_run_work()
 
     def _show_figures(self, run: WatchedRun) -> None:
         """What reads as well, and costs a slow line less, when it changes once a second."""
@@ -149,7 +153,8 @@ class WatchScreen(ChartKeys, LogKeys):
         now = time.time()
         snapshot = reader.snapshot(None if run.ended else now)
         cost = spent(run.ref.info, reader.train_loss.newest_wall if snapshot.ended else now)
-        self.query_one("#status", StatusLine).show(status_line(snapshot, run.ref.name, cost))
+        line = status_line(snapshot, run.ref.name, cost, smoke=is_smoke(run.ref))
+        self.query_one("#status", StatusLine).show(line)
         self.query_one(HealthLines).show(snapshot, self._after(run.ref.cycle))
         self.query_one(LossChart).follow(reader.train_loss, reader.val_wer, _last_step(snapshot))
         self.query_one(SampleView).show(reader.samples)
@@ -173,6 +178,10 @@ class WatchScreen(ChartKeys, LogKeys):
             error="" if run.error is None else str(run.error),
         )
         self.query_one(ContactLine).show(line)
+
+    def run_in_view(self) -> WatchedRun | None:
+        """The run that is shown."""
+        return self._run
 
     @property
     def _run(self) -> WatchedRun | None:

@@ -55,9 +55,16 @@ class KeyLine(Widget):
             line = line + part
         return line
 
+    def _is_readonly(self) -> bool:
+        """What changes something is struck out where the operator only looks."""
+        session = getattr(self.app, "session", None)
+        return session is not None and bool(session.readonly)
+
     def _one(self, action: Action, *, bare: bool) -> Content:
         key = key_names(action.key, only_first=True)
         here = bool(self._current) and action.id == self._current
+        if action.changes and self._is_readonly():
+            return Content.styled(key if bare else f"{key} {action.label}", "$quiet strike")
         part = Content.styled(key, "bold $accent")
         if not bare:
             part = Content.assemble(part, " ", (action.label, "bold reverse" if here else "$foreground 80%"))

@@ -8,6 +8,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from clinasr_tui.flywheel.cost import money
+from clinasr_tui.flywheel.run_marks import SMOKE
 from clinasr_tui.text import visible
 from clinasr_tui.training.snapshot import Level, Outcome, Phase
 from clinasr_tui.widgets.figures import score_text
@@ -57,9 +58,16 @@ def progress_bar(fraction: float, width: int = _BAR_WIDTH) -> str:
     return f"▕{('█' * full + _EIGHTHS[part]).ljust(width)}▏"
 
 
-def status_line(snapshot: RunSnapshot, name: str, cost: float | None = None) -> Content:
-    """`sft3 · epoch 2/3 ▕███▌ ▏ step 112/150 · 4.2 it/s · ETA 0:09 · $0.03 so far`; `cost` in dollars."""
+def status_line(
+    snapshot: RunSnapshot, name: str, cost: float | None = None, *, smoke: bool = False
+) -> Content:
+    """`sft3 · epoch 2/3 ▕███▌ ▏ step 112/150 · 4.2 it/s · ETA 0:09 · $0.03 so far`; `cost` in dollars.
+
+    `smoke` marks a run that only a typed override let through the gate.
+    """
     parts = [Content.styled(visible(name), "bold")]
+    if smoke:
+        parts.append(Content.styled(SMOKE, "bold $bad"))
     ended = _OUTCOMES.get(snapshot.outcome)
     if ended:
         parts.append(Content.styled(*ended))
