@@ -1,0 +1,80 @@
+"""The real library on real models: the product's own command gets the golden figures on a CPU.
+
+NeMo is found where CLINASR_NEMO_PYTHON says, or beside the product (the extra `nemo`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clinasr_tui.flywheel.hypotheses import Hypotheses, read_hypotheses
+from clinasr_tui.flywheel.leaderboard import build_leaderboard, to_json
+from clinasr_tui.flywheel.scoring import score
+
+MODELS = Path(__file__).resolve().parents[1] / "data/nemo"
+PYTHON = os.environ.get("CLINASR_NEMO_PYTHON") or (sys.executable if importlib.util.find_spec("nemo") else "")
+ROWS = 60
+"""Every fourth row of the demo's manifest: all categories, voices and noise levels."""
+
+pytestmark = [
+    pytest.mark.nemo,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not PYTHON, reason="no Python with NeMo is known (CLINASR_NEMO_PYTHON, extra nemo)"),
+]
+
+
+@pytest.fixture(scope="module")
+def cycle1(tmp_path_factory: pytest.TempPathFactory, demo_data: Path) -> Path:
+    """The fixed part of the closed loop's cycle, without transcripts."""
+    folder = tmp_path_factory.mktemp("closed-loop") / "cycle1"
+    folder.mkdir()
+    lines = (demo_data / "cycle1/manifest.jsonl").read_bytes().splitlines(keepends=True)[::4][:ROWS]
+    (folder / "manifest.jsonl").write_bytes(b"".join(lines))
+    for name in ("train.jsonl", "validation.jsonl"):
+        shutil.copy(demo_data / "cycle1" / name, folder / name)
+    (folder / "audio").symlink_to(demo_data / "cycle1/audio")
+    return folder
+
+
+def evaluated(cycle: Path, model: str) -> dict[str, Any]:
+    """What the command prints."""
+    command = [sys.executable, "-m", "clinasr_tui", "eval", str(cycle), "--model", str(MODELS / model)]
+    command += ["--python", PYTHON, "--cpu", "--json", "--root", str(cycle.parent / "root")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def golden(path: Path) -> Hypotheses:
+    """The known transcripts of the same rows."""
+    every = read_hypotheses(path)
+    return every.select(range(0, len(every), 4)).select(range(ROWS))
+
+
+def expect_golden(document: dict[str, Any], known: Hypotheses) -> None:
+    wanted = to_json(build_leaderboard(score(known)))
+    assert document["rows"] == wanted["rows"] == ROWS
+    assert document["untranscribed"] == []
+    assert document["metrics"] == pytest.approx(wanted["metrics"], abs=0.01)
+    assert document["corpus"] == pytest.approx(wanted["corpus"], abs=0.01)
+    assert "stand-in" not in document["versions"]["nemo"]
+
+
+def test_base_and_tuned_model_give_the_golden_figures(cycle1: Path, demo_data: Path) -> None:
+    first = evaluated(cycle1, "base.nemo")
+    expect_golden(first, golden(demo_data / "cycle1/per_sample.json"))
+    second = evaluated(cycle1, "sft3.nemo")
+    expect_golden(second, golden(demo_data / "cycle2/offline_hyps.jsonl"))
+    assert second["comparison"]["verdict"] == "keep"
+    assert second["comparison"]["headline"]["ker"]["a"] == first["metrics"]["ker"]
+    assert second["comparison"]["held_out"]["headline"]["ker"]["b"] is not None
