@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,3 +27,31 @@ def dockerd() -> Iterator[Dockerd]:
     with Dockerd() as engine:
         engine.import_stand_in()
         yield engine
+
+
+@pytest.fixture
+def no_container_stays(dockerd: Dockerd) -> object:
+    yield
+    for name in dockerd.docker("ps", "-aq").split():
+        dockerd.docker("rm", "-f", name)
+
+
+@pytest.fixture
+def split(tmp_path: Path, demo_data: Path) -> tuple[Path, Path]:
+    """A few rows of the demo's split, with their audio."""
+    folder = tmp_path / "cycle 1"
+    folder.mkdir()
+    for name, rows in (("train", 6), ("validation", 2)):
+        lines = (demo_data / f"cycle1/{name}.jsonl").read_bytes().splitlines(keepends=True)[:rows]
+        (folder / f"{name}.jsonl").write_bytes(b"".join(lines))
+        for line in lines:
+            audio = json.loads(line)["audio_filepath"]
+            (folder / audio).parent.mkdir(exist_ok=True)
+            shutil.copy(demo_data / "cycle1" / audio, folder / audio)
+    return folder / "train.jsonl", folder / "validation.jsonl"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """The machine's folder for runs."""
+    return tmp_path / "machine's folder"

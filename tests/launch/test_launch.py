@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,99 +15,24 @@ import pytest
 
 from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.flywheel.recipe import Recipe
-from clinasr_tui.launch.engine_on import engine_on
-from clinasr_tui.launch.flow import Launched, Prepared, Progress, Step, launch
-from clinasr_tui.launch.places import Places
-from clinasr_tui.launch.plan import Plan
+from clinasr_tui.launch.flow import Prepared, Progress, Step
 from clinasr_tui.launch.record import launch_record, read_record, write_record
-from clinasr_tui.remote.host import Host, SshSettings
+from clinasr_tui.remote.host import SshSettings
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.remote.run_watch import RunWatch
 from clinasr_tui.training.run_reader import read_run_folder
 from clinasr_tui.training.snapshot import Outcome
+from tests.support.launching import ended, engine_of, folder_of, launched, plan_of, there, until
 
 if TYPE_CHECKING:
-    from clinasr_tui.launch.docker_engine import Engine
     from tests.support.dockerd import Dockerd
     from tests.support.sshd import Sshd
 
-pytestmark = [pytest.mark.dockerd, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
-
-BASE = "nvidia/parakeet-tdt-0.6b-v2"
-
-
-@pytest.fixture
-def split(tmp_path: Path, demo_data: Path) -> tuple[Path, Path]:
-    """A few rows of the demo's split, with their audio."""
-    folder = tmp_path / "cycle 1"
-    folder.mkdir()
-    for name, rows in (("train", 6), ("validation", 2)):
-        lines = (demo_data / f"cycle1/{name}.jsonl").read_bytes().splitlines(keepends=True)[:rows]
-        (folder / f"{name}.jsonl").write_bytes(b"".join(lines))
-        for line in lines:
-            audio = json.loads(line)["audio_filepath"]
-            (folder / audio).parent.mkdir(exist_ok=True)
-            shutil.copy(demo_data / "cycle1" / audio, folder / audio)
-    return folder / "train.jsonl", folder / "validation.jsonl"
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Path:
-    """The machine's folder for runs."""
-    return tmp_path / "machine's folder"
-
-
-def plan_of(run: str, machine: Path) -> Plan:
-    """A run without a GPU: the stand-in needs none."""
-    return Plan(Places(str(machine), "demo ws", 1, run), BASE, Recipe(precision="32"), cpu=True)
-
-
-async def launched(
-    plan: Plan,
-    split: tuple[Path, Path],
-    dockerd: Dockerd,
-    *,
-    host: Host | None = None,
-    before: Callable[[Prepared], object] = lambda _: None,
-    tell: Callable[[Progress], bool] = lambda _: True,
-) -> Launched:
-    async with host or open_host(None, SshSettings()) as entered:
-        return await launch(plan, split, entered, tell, before, socket=str(dockerd.socket))
-
-
-def folder_of(plan: Plan) -> Path:
-    return Path(plan.places.at(plan.places.run_dir))
-
-
-def there(folder: Path) -> list[Path]:
-    """Everything below a folder; nothing if it does not exist."""
-    return sorted(folder.rglob("*"))
-
-
-async def until(holds: Callable[[], object], what: str, seconds: float = 30.0) -> None:
-    limit = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < limit, what
-        await asyncio.sleep(0.05)
-
-
-async def ended(plan: Plan) -> Path:
-    folder = folder_of(plan)
-    await until((folder / "exit.json").exists, "the run never ended")
-    return folder
-
-
-@asynccontextmanager
-async def engine_of(dockerd: Dockerd) -> AsyncIterator[Engine]:
-    async with open_host(None, SshSettings()) as host, engine_on(host, str(dockerd.socket)) as engine:
-        yield engine
-
-
-@pytest.fixture(autouse=True)
-def no_container_stays(dockerd: Dockerd) -> object:
-    yield
-    for name in dockerd.docker("ps", "-aq").split():
-        dockerd.docker("rm", "-f", name)
+pytestmark = [
+    pytest.mark.dockerd,
+    pytest.mark.usefixtures("no_container_stays"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+]
 
 
 async def test_a_run_finishes_and_the_watcher_reads_it(
