@@ -10,10 +10,19 @@ import signal
 import statistics
 import struct
 import subprocess
+import tempfile
 import termios
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
+
+_CACHE = tempfile.TemporaryDirectory(prefix="clinasr-bench-")
+
+
+def installed_environment() -> dict[str, str]:
+    """The environment of an installed program: compiled modules are kept, whatever is set here."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": _CACHE.name}
 
 
 class Measured(NamedTuple):
@@ -28,8 +37,7 @@ def until_text(argv: Sequence[str], text: bytes, *, columns: int = 80, rows: int
     start = time.perf_counter()
     pid, terminal = pty.fork()
     if pid == 0:
-        os.environ["TERM"] = "xterm-256color"
-        os.execvp(argv[0], list(argv))
+        os.execvpe(argv[0], list(argv), installed_environment() | {"TERM": "xterm-256color"})
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     seen = b""
     while text not in seen:
@@ -49,7 +57,7 @@ def until_text(argv: Sequence[str], text: bytes, *, columns: int = 80, rows: int
 def whole(argv: Sequence[str]) -> Measured:
     """Run `argv` to its end."""
     start = time.perf_counter()
-    process = subprocess.Popen(list(argv), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(list(argv), stdout=subprocess.DEVNULL, env=installed_environment())
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise RuntimeError(f"{argv} failed")
