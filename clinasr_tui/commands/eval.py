@@ -34,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", default="", metavar="FILE|NAME", help="a .nemo file or a pretrained name; or give --run"
     )
     parser.add_argument("--run", default="", metavar="NAME", help="the run that made the model")
+    parser.add_argument(
+        "--checkpoint",
+        choices=("last", "best"),
+        default="last",
+        help="of --run: its last weights (default), or the checkpoint with the lowest val_wer",
+    )
     parser.add_argument("--host", metavar="HOST", help="a host of the ssh config; default: this machine")
     parser.add_argument(
         "--out-cycle", type=int, metavar="N", help="write it as cycle N (default: the next one)"
@@ -89,6 +95,7 @@ def _choices(args: argparse.Namespace) -> EvalChoices:
     return EvalChoices(
         model=args.model,
         run=args.run,
+        best=args.checkpoint == "best",
         host=args.host,
         backend=args.backend,
         image=args.image,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 EVALS_FOLDER, EVAL_INFO_FILE = "evals", "eval_info.json"
 _PRETRAINED = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_CHECKPOINTS = "run/checkpoints"
 _HASHED = 1 << 20
 
 
@@ -37,6 +38,8 @@ class EvalChoices:
     """A pretrained name or a .nemo file; "" is the model of `run`."""
     run: str = ""
     """The run that made the model."""
+    best: bool = False
+    """The run's best checkpoint instead of its last weights; made into a .nemo on the run's machine."""
     host: str | None = None
     backend: Backend | None = None
     image: str = ""
@@ -64,6 +67,8 @@ class EvalModel(NamedTuple):
     run: str = ""
     trained_on: int | None = None
     """The cycle whose split the run was trained on."""
+    best_of: str = ""
+    """The run's folder of checkpoints, if the model is to be made of the best one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ class Evaluation:
             EvalPlaces(self.root, self.workspace, self.cycle.number, self._numbered(name)),
             self.model.model,
             on_host=self.model.on_host,
+            best_of=self.model.best_of,
             in_place=backend is Backend.LOCAL and self.host is None,
             image=choices.image or NEMO_IMAGE,
             backend=backend,
@@ -191,6 +197,8 @@ def _model_of(
     cycle: Cycle, runs: tuple[RunRef, ...], choices: EvalChoices
 ) -> tuple[EvalModel, str | None, str]:
     """The model, the host it is evaluated on, and the root folder there."""
+    if choices.best and (choices.model or not choices.run):
+        raise InputError("the best checkpoint is a run's", remedy="Give --run NAME, and no --model")
     path = Path(choices.model).expanduser()
     run = _run_of(runs, choices.run or _run_around(cycle, path))
     root = choices.root or DEFAULT_ROOT
@@ -226,7 +234,7 @@ def _model_of_run(run: RunRef, choices: EvalChoices) -> tuple[EvalModel, str | N
     """The last weights of a run: where they lie on its machine, or as they were fetched."""
     fetched = run.folder / MODEL_FILE
     elsewhere = choices.host is not None and choices.host != run.host
-    if fetched.is_file() and (elsewhere or run.host is None):
+    if fetched.is_file() and (elsewhere or run.host is None) and not choices.best:
         found = EvalModel(run.name, str(fetched), _digest(fetched), run=run.name, trained_on=run.cycle)
         return found, choices.host, choices.root or DEFAULT_ROOT
     if elsewhere or not (run.folder / RUN_INFO_FILE).is_file():
@@ -238,15 +246,23 @@ def _model_of_run(run: RunRef, choices: EvalChoices) -> tuple[EvalModel, str | N
     record = read_record(run.folder)
     handle = handle_of(record)
     root = str(record.get("root"))
-    place = f"{handle.run_dir}/run/checkpoints/{handle.run}.nemo"
-    if not place.startswith(f"{root}/") or choices.root not in ("", root):
+    checkpoints = f"{handle.run_dir}/{_CHECKPOINTS}"
+    if not checkpoints.startswith(f"{root}/") or choices.root not in ("", root):
         raise InputError(
             f"the model of run {run.name} lies below {visible(root)}",
             remedy="Leave --root out, or fetch the model and name it with --model",
         )
-    identity = f"{place}\n{record.get('launched_at')}"
-    below = place.removeprefix(f"{root}/")
-    found = EvalModel(run.name, below, identity, on_host=True, run=run.name, trained_on=run.cycle)
+    label = f"{run.name}-best" if choices.best else run.name
+    place = f"{handle.run_dir}/best/{label}.nemo" if choices.best else f"{checkpoints}/{handle.run}.nemo"
+    found = EvalModel(
+        label,
+        place.removeprefix(f"{root}/"),
+        f"{place}\n{record.get('launched_at')}",
+        on_host=True,
+        run=run.name,
+        trained_on=run.cycle,
+        best_of=checkpoints.removeprefix(f"{root}/") if choices.best else "",
+    )
     return found, run.host, root
 
 

@@ -12,12 +12,12 @@ from clinasr_tui.flywheel.workspace import MANIFEST_FILE, REEVAL_FILE
 from clinasr_tui.launch.places import LAUNCH_FILE, WRAPPER_FILE, Places, file_name
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.send import Item
-from clinasr_tui.nemo_side import run_and_record, transcribe
+from clinasr_tui.nemo_side import export_checkpoint, run_and_record, transcribe
 
 if TYPE_CHECKING:
     from clinasr_tui.launch.machine import Machine
 
-SPEC_FILE, SCRIPT_FILE = "spec.json", "transcribe.py"
+SPEC_FILE, SCRIPT_FILE, EXPORT_FILE = "spec.json", "transcribe.py", "export_checkpoint.py"
 
 
 class EvalPlaces(Places):
@@ -53,6 +53,8 @@ class EvalPlan:
     python: str = "python3"
     """The Python that has NeMo, as the transcription sees it."""
     cpu: bool = False
+    best_of: str = ""
+    """A run's folder of checkpoints below the root there: the model is made of the best one first."""
     batch_size: int = 0
     """Rows at a time at most; 0 leaves it to the script, which halves what does not fit."""
 
@@ -100,6 +102,11 @@ class EvalPlan:
         return self.places.seen(f"{self.places.run_dir}/{name}")
 
     @property
+    def _made(self) -> list[str]:
+        """Folders of what is made there beside the rows."""
+        return [self.model.rpartition("/")[0]] if self.best_of else []
+
+    @property
     def spec(self) -> dict[str, Any]:
         """What the script is told."""
         return {
@@ -108,6 +115,7 @@ class EvalPlan:
             "out": self._seen(REEVAL_FILE),
             "batch_size": self.batch_size,
             "device": "cpu" if self.cpu else "auto",
+            **({"best_of": self.places.seen(self.best_of)} if self.best_of else {}),
         }
 
     def launch_spec(self, owner: tuple[int, int]) -> dict[str, Any]:
@@ -122,7 +130,7 @@ class EvalPlan:
             # Training and transcribing follow each other on a GPU; a CPU is shared.
             "lock": "" if self.cpu else places.seen("gpu.lock"),
             "owner": list(owner),
-            "own": [places.seen(places.run_dir), places.seen("cache")],
+            "own": [places.seen(place) for place in (places.run_dir, "cache", *self._made)],
         }
 
     def items(self, manifest: bytes, owner: tuple[int, int]) -> list[Item]:
@@ -130,6 +138,7 @@ class EvalPlan:
         files = {
             WRAPPER_FILE: inspect.getsource(run_and_record).encode(),
             SCRIPT_FILE: inspect.getsource(transcribe).encode(),
+            EXPORT_FILE: inspect.getsource(export_checkpoint).encode(),
             LAUNCH_FILE: json.dumps(self.launch_spec(owner), indent=1).encode(),
             SPEC_FILE: json.dumps(self.spec, indent=1).encode(),
             MANIFEST_FILE: manifest,

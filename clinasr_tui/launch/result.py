@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from clinasr_tui.launch.ending import complete_record
 from clinasr_tui.launch.fetch import HostFile, holds, open_folder
 from clinasr_tui.launch.record import NOT_STARTED, amend_record, read_record
 from clinasr_tui.launch.runs import NotReadyError
+from clinasr_tui.nemo_side.export_checkpoint import VAL_WER
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.remote.run_watch import RunWatch
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 MODEL_FILE = "adapted_model.nemo"
 FILES_FOLDER, CHECKPOINTS_FOLDER = "files", "checkpoints"
 _CHECKPOINTS = "run/checkpoints/"
-_VAL_WER = re.compile(r"--val_wer=(\d+(?:\.\d+)?)-epoch=\d+(-last)?(?:-v\d+)?\.ckpt")
 
 
 class Checkpoint(NamedTuple):
@@ -68,7 +67,7 @@ def checkpoints_of(files: Iterable[HostFile]) -> list[Checkpoint]:
     found = []
     for file in files:
         if file.path.startswith(_CHECKPOINTS) and file.path.endswith(".ckpt"):
-            match = _VAL_WER.search(file.path)
+            match = VAL_WER.search(file.path)
             found.append(
                 Checkpoint(file, float(match[1]) if match else None, file.path.endswith("-last.ckpt"))
             )

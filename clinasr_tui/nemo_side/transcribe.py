@@ -4,11 +4,12 @@
 
 It runs where NeMo is and needs the standard library and nemo only. SPEC holds {"model": str (a .nemo or a
 pretrained name), "manifest": str, "out": str, "batch_size": n, "device": "auto" | "cpu" | "cuda"}; relative
-audio paths start at the manifest's folder. Each batch is appended to `out` at once, one object a row: the
-manifest's audio_filepath, its text as ref, hyp and the clinical fields; a row that cannot be transcribed has
-"hyp": "" and "error". Rows that are in `out` already are not done again. A batch that does not fit into
-memory is halved. Standard output holds lines of JSON: {"t": "start" | "progress" | "row_error" | "note" |
-"refused" | "end", ..}.
+audio paths start at the manifest's folder. With "best_of" (a run's folder of checkpoints) the model is first
+made of the best one, by export_checkpoint.py beside this script. Each batch is appended to `out` at once, one
+object a row: the manifest's audio_filepath, its text as ref, hyp and the clinical fields; a row that cannot
+be transcribed has "hyp": "" and "error". Rows that are in `out` already are not done again. A batch that does
+not fit into memory is halved. Standard output holds lines of JSON: {"t": "start" | "progress" | "row_error" |
+"note" | "refused" | "end", ..}.
 """
 
 # It also runs under the Python of NeMo's container: plain os calls, no `X | Y` at run time.
@@ -287,6 +288,20 @@ class Job:
         )
 
 
+def make_model(spec: "dict[str, Any]") -> None:
+    """Make the model of a run's best checkpoint, unless it is there and no checkpoint is newer."""
+    if not spec.get("best_of"):
+        return
+    model, folder = str(spec["model"]), str(spec["best_of"])
+    with contextlib.suppress(OSError):
+        if os.path.getmtime(model) >= max(os.path.getmtime(place.path) for place in os.scandir(folder)):  # noqa: PTH204
+            return
+    from export_checkpoint import export  # type: ignore[import-not-found]
+
+    made = export(folder, model)
+    say("note", message="best checkpoint: %s" % made["checkpoint"])
+
+
 def main() -> None:
     """Transcribe what the spec names."""
     with open(sys.argv[1]) as stream:
@@ -296,6 +311,7 @@ def main() -> None:
     os.dup2(2, 1)
     sys.stdout = lines
     try:
+        make_model(spec)
         job = Job(spec)
         job.run()
         job.report("end")

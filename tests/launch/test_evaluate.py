@@ -10,6 +10,7 @@ import subprocess
 import sys
 import wave
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -257,6 +258,50 @@ def test_a_runs_model_before_any_baseline_is_refused(cycle1: Path, base: Path) -
         prepare(cycle1, EvalChoices(model=str(base), run="sft1"))
     own = prepare(cycle1, EvalChoices(model=str(base), run="sft1", out_cycle=1))
     assert (own.folder, own.baseline, own.model.trained_on) == (cycle1, False, 1)
+
+
+@pytest.fixture
+def run(cycle1: Path, tmp_path: Path, demo_data: Path) -> Path:
+    """A run of the cycle whose folder, on this machine, holds two checkpoints and the last weights."""
+    root = tmp_path / "its root"
+    run_dir = root / "my-ws/runs/sft1"
+    checkpoints = run_dir / "run/checkpoints"
+    checkpoints.mkdir(parents=True)
+    last = said_by(demo_data, "cycle1/per_sample.json")
+    best = said_by(demo_data, "cycle2/offline_hyps.jsonl")
+    model(checkpoints / "sft1.nemo", last)
+    for name, texts in (("0.0353-epoch=1", best), ("0.0833-epoch=2", last), ("0.01-epoch=3-last", last)):
+        (checkpoints / f"sft1--val_wer={name}.ckpt").write_text(json.dumps({"state_dict": texts}))
+    folder = cycle1 / "models/sft1"
+    folder.mkdir(parents=True)
+    record = {"run": "sft1", "run_dir": str(run_dir), "root": str(root), "backend": "local", "host": None}
+    (folder / "training_run_info.json").write_text(json.dumps(record))
+    return folder
+
+
+async def test_a_runs_last_and_best_weights_are_evaluated_where_they_lie(
+    cycle1: Path, run: Path, python: str, demo_data: Path
+) -> None:
+    baseline_of(cycle1, demo_data)
+    asked = EvalChoices(run="sft1", python=python, cpu=True)
+    last = await evaluated(prepare(cycle1, asked))
+    best = await evaluated(prepare(cycle1, replace(asked, best=True, out_cycle=3)))
+    for done, label, which in (
+        (last, "sft1", "cycle1/per_sample.json"),
+        (best, "sft1-best", "cycle2/offline_hyps.jsonl"),
+    ):
+        texts = said_by(demo_data, which)
+        rows = transcripts(done.folder / "offline_hyps.jsonl")
+        assert [row["hyp"] for row in rows] == [texts[Path(row["audio_filepath"]).name] for row in rows]
+        info = json.loads((done.folder / "eval_info.json").read_text())
+        assert (info["model"], info["run"], info["trained_on_cycle"]) == (label, "sft1", 1)
+    made = Path(json.loads((run / "training_run_info.json").read_text())["run_dir"]) / "best/sft1-best.nemo"
+    assert names(made.parent) == ["sft1-best.nemo"]
+
+
+def test_the_best_checkpoint_is_a_runs(cycle1: Path, base: Path) -> None:
+    with pytest.raises(InputError, match="the best checkpoint is a run's"):
+        prepare(cycle1, EvalChoices(model=str(base), best=True))
 
 
 async def test_a_python_without_nemo_is_said_before_anything_is_sent(

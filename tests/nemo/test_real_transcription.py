@@ -78,3 +78,53 @@ def test_base_and_tuned_model_give_the_golden_figures(cycle1: Path, demo_data: P
     assert second["comparison"]["verdict"] == "keep"
     assert second["comparison"]["headline"]["ker"]["a"] == first["metrics"]["ker"]
     assert second["comparison"]["held_out"]["headline"]["ker"]["b"] is not None
+
+
+MAKE_CHECKPOINT = """
+import sys
+from lightning.pytorch import Trainer
+from nemo.collections.asr.models import ASRModel
+model = ASRModel.restore_from(sys.argv[1], map_location="cpu")
+trainer = Trainer(accelerator="cpu", max_steps=0, logger=False, enable_checkpointing=False)
+model.set_trainer(trainer)
+trainer.strategy.connect(model)
+trainer.save_checkpoint(sys.argv[2])
+"""
+
+
+def test_the_best_checkpoint_becomes_a_model(cycle1: Path, demo_data: Path, tmp_path: Path) -> None:
+    """A checkpoint by Lightning itself of sft3, beside a base.nemo: the model made of them hears as sft3."""
+    cycle = tmp_path / "ws/cycle1"
+    cycle.mkdir(parents=True)
+    (cycle / "audio").symlink_to(demo_data / "cycle1/audio")
+    lines = (cycle1 / "manifest.jsonl").read_bytes().splitlines(keepends=True)[:8]
+    (cycle / "manifest.jsonl").write_bytes(b"".join(lines))
+    run_dir = tmp_path / "root/ws/runs/sft3"
+    checkpoints = run_dir / "run/checkpoints"
+    checkpoints.mkdir(parents=True)
+    shutil.copy(MODELS / "base.nemo", checkpoints / "sft3.nemo")
+    place = checkpoints / "sft3--val_wer=0.0353-epoch=1.ckpt"
+    subprocess.run(
+        [PYTHON, "-c", MAKE_CHECKPOINT, MODELS / "sft3.nemo", place], check=True, capture_output=True
+    )
+    record = {"run": "sft3", "run_dir": str(run_dir), "root": str(tmp_path / "root"), "backend": "local"}
+    (cycle / "models/sft3").mkdir(parents=True)
+    (cycle / "models/sft3/training_run_info.json").write_text(json.dumps(record))
+    command = [
+        sys.executable,
+        "-m",
+        "clinasr_tui",
+        "eval",
+        str(cycle),
+        "--run",
+        "sft3",
+        "--checkpoint",
+        "best",
+    ]
+    command += ["--out-cycle", "1", "--python", PYTHON, "--cpu", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    known = read_hypotheses(demo_data / "cycle2/offline_hyps.jsonl")
+    wanted = [known.hypothesis[index] for index in range(0, 32, 4)]
+    assert list(read_hypotheses(cycle / "offline_hyps.jsonl").hypothesis) == wanted
+    assert (run_dir / "best/sft3-best.nemo").stat().st_size > 10_000_000

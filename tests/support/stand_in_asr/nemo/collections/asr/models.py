@@ -2,6 +2,7 @@
 
 # ruff: noqa: PTH123
 
+import io
 import json
 import tarfile
 import time
@@ -31,6 +32,16 @@ class ASRModel:
 
     def eval(self):
         return self
+
+    def load_state_dict(self, state, strict):
+        self.said = dict(self.said, texts=state)
+
+    def save_to(self, path):
+        content = json.dumps(self.said).encode()
+        with tarfile.open(path, "w") as tar:
+            member = tarfile.TarInfo("stand_in.json")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
 
     def transcribe(self, paths, batch_size, num_workers, verbose):
         if len(paths) > self.said.get("fits", 1000):
