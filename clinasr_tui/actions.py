@@ -132,7 +132,7 @@ _COMPARE = (
 
 _DEPLOY = (
     Action("copy", "y", "copy", "Copy the command, or the lines.", "Deploy", "deploy"),
-    Action("ask('write')", "w", "write", "Write all of it as deploy.sh.", "Deploy", "deploy"),
+    Action("write", "w", "write", "Write all of it as deploy.sh.", "Deploy", "deploy", changes=True),
     Action("ask('check')", "c", "check", "Ask a running NIM whether it is ready.", "Deploy", "deploy"),
     Action("ask('container')", "i", "image", "Another NIM image of the family.", "Deploy", "deploy"),
     Action("ask('model')", "o", "model", "Name a .nemo file elsewhere.", "Deploy", "deploy"),

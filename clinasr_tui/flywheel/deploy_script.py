@@ -7,27 +7,29 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.deployment import MOUNTED_MODEL, REGISTRY
 from clinasr_tui.flywheel.files import write_together
+from clinasr_tui.flywheel.workspace import SERVING_FILE
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.deployment import Deployment
 
 SCRIPT_NAME = "deploy.sh"
 HTTP_PORT, GRPC_PORT = 9000, 50051
-SERVING_NAME = "serving_hyps.jsonl"
 KEY_VARIABLE = "NGC_API_KEY"
 _BUILDER, _SERVER = "clinasr-riva-build", "clinasr-asr-nim"
 _RMIR = "/riva_build_deploy/custom_model.rmir"
 _WIDEST = 96
 """Characters of a line of the script."""
 _VARIABLE = re.compile(r"\$([A-Z_]+)")
+_OPTION = re.compile(r"--?[a-z][a-z-]*")
 _CYCLE = re.compile(r"cycle([0-9]{1,6})")
 
 
@@ -56,17 +58,29 @@ class DeployCommand:
     def script(self) -> str:
         """The command as it stands in the script, whose variables the operator may set."""
         parts = [f'"{one}"' if self._varies(one) else shlex.quote(one) for one in self.template]
-        lines = [parts[0]]
-        for part in parts[1:]:
-            if len(lines[-1]) + len(part) > _WIDEST:
-                lines[-1] += " \\"
-                lines.append(f"    {part}")
-            else:
-                lines[-1] += f" {part}"
-        return "\n".join(lines)
+        return " \\\n".join(_in_lines(parts, _WIDEST))
+
+    def lines(self, width: int) -> list[str]:
+        """The command over several lines of about `width` characters, to be joined by ` \\`."""
+        return _in_lines([shlex.quote(one) for one in self.argv], width)
 
     def _varies(self, part: str) -> bool:
         return any(found[1] in self.values for found in _VARIABLE.finditer(part))
+
+
+def _in_lines(parts: Sequence[str], width: int) -> list[str]:
+    """Quoted arguments in lines, an option and its value side by side; a longer one has its own line."""
+    lines = [parts[0]]
+    for before, part in pairwise(parts):
+        value = _OPTION.fullmatch(before) is not None and not part.startswith("-")
+        if len(lines[-1]) + len(part) < width:
+            lines[-1] += f" {part}"
+        elif value and len(lines[-1]) > len(before) + 4:
+            lines[-1] = lines[-1].removesuffix(before).rstrip()
+            lines.append(f"    {before} {part}")
+        else:
+            lines.append(f"    {part}")
+    return lines
 
 
 def deploy_commands(plan: Deployment, *, compare_with: str = "") -> tuple[DeployCommand, ...]:
@@ -101,7 +115,7 @@ def deploy_commands(plan: Deployment, *, compare_with: str = "") -> tuple[Deploy
             "ask whether it is ready",
             ("curl", "--fail", "--silent", "--show-error", f"http://localhost:{HTTP_PORT}/v1/health/ready"),
         ),
-        ("validate", "score what it serves", ("clinasr-tui", "compare", cycle, f"{cycle}/{SERVING_NAME}")),
+        ("validate", "score what it serves", ("clinasr-tui", "compare", cycle, f"{cycle}/{SERVING_FILE}")),
     )
     return tuple(DeployCommand(name, does, template, values) for name, does, template in lines)
 
@@ -167,8 +181,8 @@ def checklist(cycle: str) -> tuple[str, ...]:
     return (
         f"It is ready: clinasr-tui deploy --check HOST:{HTTP_PORT} (GET /v1/health/ready)",
         f"Transcribe the same manifest through it: the eval stage with ASR_ENDPOINT=HOST:{GRPC_PORT}. Keep "
-        f"its rows as {cycle}/{SERVING_NAME}",
-        f"Score them against the offline ones: clinasr-tui compare {cycle} {cycle}/{SERVING_NAME}. The "
+        f"its rows as {cycle}/{SERVING_FILE}",
+        f"Score them against the offline ones: clinasr-tui compare {cycle} {cycle}/{SERVING_FILE}. The "
         "verdict should be unchanged; KER first",
         "A difference lies in Riva's preprocessing or the build flags, not in the model: change those, not "
         "the training",

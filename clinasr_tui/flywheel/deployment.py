@@ -76,6 +76,7 @@ _NO_TRANSCRIBE = (
     "Its config has validation_ds: null: NeMo cannot transcribe with it, so its offline figures cannot be "
     "made again"
 )
+_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,8 @@ def _facts(model: NemoFile) -> Iterable[str]:
         yield f"{model.vocabulary:,} tokens"
     if model.sample_rate:
         yield f"{model.sample_rate / 1000:g} kHz"
-    yield f"{model.size / 1e9:.1f} GB" if model.size >= 1e9 else f"{model.size / 1e6:.1f} MB"
+    unit, name = next((one for one in _UNITS if model.size >= one[0]), _UNITS[-1])
+    yield f"{model.size / unit:.1f} {name}"
     if model.nemo_version:
         yield f"saved by NeMo {model.nemo_version}"
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinasr_tui.errors import InputError
+from clinasr_tui.flywheel.workspace import SERVING_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -171,6 +172,26 @@ def general_of(a: Cycle, b: Cycle, settings: Settings) -> tuple[GeneralChange | 
         return general_between(a.general, b.general, settings), ""
     except InputError as error:
         return None, f"forgetting is not measured: {error}"
+
+
+def serving_change(
+    cycle: Cycle,
+    held_out: frozenset[tuple[str, str]] | None,
+    settings: Settings,
+    progress: Progress | None = None,
+) -> Comparison:
+    """What serving changed: a cycle's own transcripts against those through the service, row by row.
+
+    Errors as `scored_cycle`; InputError also without serving_hyps.jsonl.
+    """
+    if cycle.serving is None:
+        raise InputError(
+            f"no {SERVING_FILE}",
+            where=cycle.folder.name,
+            remedy="Transcribe the manifest through the service (the eval stage with ASR_ENDPOINT)",
+        )
+    offline = scored_cycle(cycle, progress).rows
+    return comparison_of(offline, scored_file(cycle.serving, cycle.manifest), held_out, settings)
 
 
 def stop_of(

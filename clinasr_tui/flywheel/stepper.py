@@ -273,15 +273,16 @@ def _decide(turn: Round, baseline: Step, reeval: Step, facts: Facts) -> Step:
 
 def _deploy(turn: Round, decide: Step, facts: Facts) -> Step:
     def step(state: StepState, detail: str) -> Step:
-        return Step("deploy", "deploy", state, detail, "")
+        return Step("deploy", "deploy", state, detail, "deploy")
 
     if decide.state is not StepState.DONE or turn.reeval is None:
         return step(StepState.BLOCKED, "after the decision")
+    if turn.reeval.serving is not None:
+        name = turn.reeval.folder.name
+        return step(StepState.DONE, f"{name}/{turn.reeval.serving.name} is there: press 8 for what it shows")
     if facts.verdict == "keep":
         first = f"honestly it is {facts.honest}, press 7 first; else " if _differs(facts) else ""
-        return step(
-            StepState.READY, f"{first}keep the tuned model; deploying it is described under nemotron-speech"
-        )
+        return step(StepState.READY, f"{first}keep the tuned model; press 8 for what makes a NIM of it")
     if facts.stop:
         return step(StepState.BLOCKED, f"not now: {facts.stop}")
     action = _ACTIONS.get(facts.verdict or "", "the model is not to be kept")

@@ -18,6 +18,7 @@ MANIFEST_FILE = "manifest.jsonl"
 BASELINE_FILE = "per_sample.json"
 REEVAL_FILE = "offline_hyps.jsonl"
 GENERAL_FILE = "general_hyps.jsonl"
+SERVING_FILE = "serving_hyps.jsonl"
 RUN_INFO_FILE = "training_run_info.json"
 MIRROR_FOLDER = "mirror"
 _EVAL_INFO_FILE = "eval_info.json"
@@ -66,6 +67,8 @@ class Cycle:
     """Name of the run that made the scored model (`eval_info.json`), "" if unknown."""
     general: Path | None = None
     """general_hyps.jsonl: a general set transcribed by the same model, to measure forgetting."""
+    serving: Path | None = None
+    """serving_hyps.jsonl: the manifest transcribed by the deployed model, through its service."""
     warnings: tuple[str, ...] = ()
     """What could not be read in the folder, one line each."""
 
@@ -239,6 +242,7 @@ def _read_cycle(folder: Path, number: int) -> Cycle:
         trained_on=trained_on if isinstance(trained_on, int) else None,
         run=run if isinstance(run, str) else "",
         general=_file(folder, GENERAL_FILE),
+        serving=_file(folder, SERVING_FILE),
         warnings=tuple(warnings),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -118,3 +119,12 @@ def test_bad_usage_is_one_line(run, argv, said):
     assert (code, out) == (2, "")
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_serving_figures_are_compared_with_the_offline_ones(two_cycles, capsys):
+    serving = two_cycles / "cycle2" / "serving_hyps.jsonl"
+    shutil.copy(two_cycles / "cycle2" / "offline_hyps.jsonl", serving)
+    assert main(["compare", str(two_cycles / "cycle2"), str(serving), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["verdict"] == "unchanged"
+    assert found["headline"]["ker"]["a"] == found["headline"]["ker"]["b"] == pytest.approx(0.144)

@@ -180,7 +180,7 @@ def test_a_path_docker_cannot_mount_is_one_line(tmp_path):
 
 def test_a_models_facts_are_one_line(tmp_path):
     facts = described(read_nemo(put_model(tmp_path / "m.nemo")))
-    assert facts == "TDT, 256 tokens, 16 kHz, 0.0 MB, saved by NeMo 2.6.2"
+    assert facts == "TDT, 256 tokens, 16 kHz, 10.2 kB, saved by NeMo 2.6.2"
 
 
 # --- the script, run by a real shell ---------------------------------------------------------------

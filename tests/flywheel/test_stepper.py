@@ -193,6 +193,16 @@ def test_an_honest_verdict_of_its_own_is_said_before_deploying(tmp_path: Path) -
     assert found["deploy"].detail.startswith("honestly it is worse, press 7 first")
 
 
+def test_serving_figures_end_the_turn(tmp_path: Path) -> None:
+    ready = decided(tmp_path, verdict="keep", honest="keep")["deploy"]
+    assert (ready.state, ready.screen) == (StepState.READY, "deploy")
+    put(tmp_path, "cycle2/serving_hyps.jsonl")
+    found = steps(open_workspace(tmp_path), Facts(run_outcome="finished", verdict="keep", **GOOD))
+    assert (found[-1].id, found[-1].state) == ("deploy", StepState.DONE)
+    assert "cycle2/serving_hyps.jsonl" in found[-1].detail
+    assert next_step(found) is None
+
+
 def test_a_reason_to_stop_takes_the_place_of_another_round(tmp_path: Path) -> None:
     why = "Stop tuning: two cycles in a row below 5 % relative improvement (−4 %, then +2 %)."
     assert decided(tmp_path, verdict="grow", honest="grow", stop=why)["deploy"].detail == f"not now: {why}"
