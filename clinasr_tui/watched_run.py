@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeGuard
 
@@ -132,25 +132,18 @@ async def follow(run: WatchedRun, owner: Owner) -> None:
 
 async def _look_now_and_then(run: WatchedRun, owner: Owner) -> None:
     """A run that has gone silent sends nothing that would show it."""
-    asked = False
-    while True:
-        await asyncio.sleep(_LOOK_SECONDS)
-        snapshot = run.watch.reader.snapshot(time.time())
-        for text in news(run, snapshot):
-            owner.post(RunNotice(run.ref.name, text))
-        gone = snapshot.outcome == "unknown" and any(alert.id == "crashed" for alert in snapshot.health)
-        if gone and not asked and not run.readonly:
-            asked = True
-            await _settle(run)
+    from clinasr_tui.launch.ending import QuietLook
 
-
-async def _settle(run: WatchedRun) -> None:
-    """The engine may know what a launched run could not say; its word then comes as a file of the run."""
-    from clinasr_tui.launch.control import handle_of
-    from clinasr_tui.launch.ending import settle_quiet
-
-    with suppress(ClinasrError):
-        await settle_quiet(handle_of(run.ref.info), run.ref.host, run.ssh)
+    quiet = QuietLook(run.ref.info, run.ref.host, run.ssh)
+    try:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            snapshot = run.watch.reader.snapshot(time.time())
+            for text in news(run, snapshot):
+                owner.post(RunNotice(run.ref.name, text))
+            quiet.look(snapshot)
+    finally:
+        await quiet.close()
 
 
 def _complete_record(run: WatchedRun) -> None:

@@ -17,7 +17,7 @@ from clinasr_tui.commands.output import add_json, note, print_json, shown
 from clinasr_tui.commands.stop_when_done import StopWhenDone
 from clinasr_tui.errors import ClinasrError, ExitCode
 from clinasr_tui.flywheel.workspace import MIRROR_FOLDER
-from clinasr_tui.launch.ending import complete_record, settle_quiet
+from clinasr_tui.launch.ending import QuietLook, complete_record
 from clinasr_tui.training.snapshot import Outcome, RunSnapshot
 
 if TYPE_CHECKING:
@@ -105,22 +105,23 @@ async def _follow(args: argparse.Namespace, ssh: SshSettings, launched: Launched
     elif args.host is None:
         watch.reader.expect(_record(args.run_dir))
     teller = _teller(args)
+    quiet = QuietLook(launched.record if launched else {}, args.host, ssh)
     try:
         async with aclosing(watch.updates(once=args.once)) as updates, aclosing(_or_time(updates)) as news:
             gone_since: float | None = None
             async for update in news:
                 teller.update(watch, update)
                 silent = update is None or not update.lines
-                gone = silent and _has_gone(watch)
-                if gone and gone_since is None and launched is not None:
-                    # The engine may know what the run could not say; its word comes as a file of the run.
-                    await settle_quiet(launched.handle, args.host, ssh)
-                gone_since = (gone_since or time.monotonic()) if gone else None
+                gone_since = (gone_since or time.monotonic()) if silent and _has_gone(watch) else None
+                if update is None:
+                    quiet.look(watch.reader.snapshot(watch.heard_at))
                 if gone_since is not None and time.monotonic() - gone_since > _GONE_FOR_GOOD:
                     break
     except asyncio.CancelledError:
         note("watching has ended; the run itself goes on")
         raise
+    finally:
+        await quiet.close()
     snapshot = watch.reader.snapshot(watch.heard_at)
     teller.end(snapshot)
     if launched is not None and complete_record(launched.folder, snapshot, watch.mirror_path("exit.json")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import ClinasrError
@@ -13,6 +14,7 @@ from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.training.snapshot import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from clinasr_tui.launch.control import RunHandle
@@ -20,6 +22,45 @@ if TYPE_CHECKING:
     from clinasr_tui.training.snapshot import RunSnapshot
 
 _LARGEST = 1 << 16
+
+
+QUIET_SECONDS = 10.0
+"""Silence after which the engine is asked about a run, and again after each so many seconds."""
+
+
+class QuietLook:
+    """Asks the machine's Docker engine about a launched run that has gone quiet.
+
+    A container that was killed leaves no word. What the engine knows is then written as the run's exit record
+    and comes to whoever follows the run as a file of it.
+    """
+
+    def __init__(self, record: Mapping[str, Any], host_name: str | None, ssh: SshSettings) -> None:
+        try:
+            self._handle: RunHandle | None = handle_of(record)
+        except ClinasrError:
+            self._handle = None
+        self._host_name, self._ssh = host_name, ssh
+        self._heard: float | None = None
+        self._since = time.monotonic()
+        self._asking: asyncio.Task[bool] | None = None
+
+    def look(self, snapshot: RunSnapshot) -> None:
+        """Call it every few seconds; asks in the background where it is time."""
+        now = time.monotonic()
+        if snapshot.last_activity != self._heard:
+            self._heard, self._since = snapshot.last_activity, now
+        asking = self._asking is not None and not self._asking.done()
+        if self._handle is None or snapshot.ended or asking or now - self._since < QUIET_SECONDS:
+            return
+        self._since = now
+        self._asking = asyncio.create_task(settle_quiet(self._handle, self._host_name, self._ssh))
+
+    async def close(self) -> None:
+        """Stop asking."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
 
 
 async def settle_quiet(handle: RunHandle, host_name: str | None, ssh: SshSettings) -> bool:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "adapted_model.nemo"
 FILES_FOLDER, CHECKPOINTS_FOLDER = "files", "checkpoints"
+_MACHINERY = ("pid.json", "child.json", "run_and_record.py")
+"""What the launch left in the run's folder for itself."""
 _CHECKPOINTS = "run/checkpoints/"
 
 
@@ -133,7 +135,7 @@ async def _fetch(
     model, files = _model_of(there.files, handle.run), 0
     points = checkpoints_of(there.files)
     for file in there.files:
-        if not file.path.startswith(_CHECKPOINTS):
+        if not file.path.startswith(_CHECKPOINTS) and file.path not in _MACHINERY:
             await _keep(folder, there, file, tell)
             files += 1
     digest = await there.fetch(model, folder / MODEL_FILE, tell) if model else ""

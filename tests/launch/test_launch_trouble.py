@@ -18,7 +18,7 @@ from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.flywheel.workspace import open_cycle
 from clinasr_tui.launch import docker_engine
 from clinasr_tui.launch.control import RunHandle
-from clinasr_tui.launch.ending import complete_record, settle_quiet
+from clinasr_tui.launch.ending import QuietLook, complete_record, settle_quiet
 from clinasr_tui.launch.flow import Progress, Step, launch
 from clinasr_tui.launch.record import read_record
 from clinasr_tui.launch.runs import Choices, as_before, launch_run, run_name
@@ -153,7 +153,7 @@ async def test_out_of_memory_is_told_by_the_runs_own_record(
 
 
 async def test_the_engines_word_settles_a_run_that_was_killed(
-    split: tuple[Path, Path], machine: Path, dockerd: Dockerd
+    split: tuple[Path, Path], machine: Path, dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_of("wait-killed", machine)
     handle = handle_for(plan, dockerd)
@@ -164,7 +164,16 @@ async def test_the_engines_word_settles_a_run_that_was_killed(
         await asyncio.to_thread(engine.kill, plan.places.container)
         name = plan.places.container
         await until(lambda: not engine.state(name).running, "it was not killed")  # type: ignore[union-attr]
-    assert await settle_quiet(handle, None, SshSettings())
+    monkeypatch.setattr("clinasr_tui.launch.ending.QUIET_SECONDS", 0.2)
+    kept = {"run": "r", "run_dir": handle.run_dir, "backend": "docker", "container": handle.container}
+    look = QuietLook({**kept, "docker_socket": handle.socket}, None, SshSettings())
+    snapshot = read_run_folder(folder_of(plan)).snapshot()
+    look.look(snapshot)
+    await asyncio.sleep(0.3)
+    assert not (folder_of(plan) / "exit.json").exists()
+    look.look(snapshot)
+    await until((folder_of(plan) / "exit.json").exists, "nobody asked")
+    await look.close()
     assert not await settle_quiet(handle, None, SshSettings())
     record = json.loads((folder_of(plan) / "exit.json").read_text())
     assert record["exit_code"] == 137

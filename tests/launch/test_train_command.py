@@ -187,7 +187,7 @@ def test_anything_but_the_typed_word_declines(
 
 
 def test_the_typed_word_makes_a_smoke_run_and_stays_in_its_record(
-    blocked: Path, env: dict[str, str], on_docker: list[str]
+    clinasr: Command, blocked: Path, env: dict[str, str], on_docker: list[str]
 ) -> None:
     operator = Operator(["train", str(blocked / "cycle1"), *on_docker, "--run", "sft3-smoke"], env)
     operator.wait_for(PROMPT)
@@ -197,6 +197,13 @@ def test_the_typed_word_makes_a_smoke_run_and_stays_in_its_record(
     assert "a smoke run under a blocked gate" in operator.seen
     gate = record_of(blocked, "sft3-smoke")["gate"]
     assert (gate["verdict"], gate["override"]) == ("blocked", "SMOKE")
+    watched = clinasr("watch", "cycle1/models/sft3-smoke")
+    assert watched.returncode == 0, watched.stderr
+    assert "finished: 150 steps" in watched.stdout
+    assert "clinasr-tui fetch cycle1/models/sft3-smoke" in watched.stderr
+    record = record_of(blocked, "sft3-smoke")
+    assert (record["state"], record["outcome"]) == ("ended", "finished")
+    assert record["gate"] == gate
 
 
 # --- launch, cancel, resume, fetch --------------------------------------------------------------------
