@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         done = asyncio.run(trusting(args, evaluation.host, ssh, lambda: _evaluate(args, evaluation, ssh)))
     except KeyboardInterrupt:
-        note("stopped: what is transcribed is kept, the same command goes on")
+        note("ended: what is transcribed is kept, the same command goes on")
         raise
     _warn(done)
     if args.only_general:

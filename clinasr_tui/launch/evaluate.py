@@ -6,6 +6,7 @@ with the reason in `eval_info.json`: as an empty hypothesis it would be scored a
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -68,6 +69,9 @@ async def evaluate(
     general_plan = evaluation.plan(choices.general) if choices.general is not None else None
     if general_plan is not None:
         names.append(general_plan.places.run)
+    cycle = evaluation.cycle
+    if _is_the_cycles_own(evaluation, names):
+        return Evaluated(cycle.folder, cycle.number, (), (), True, ())
     if _made_before(evaluation, names):
         return Evaluated(evaluation.folder, evaluation.number, (), (), True, ())
     if not choices.only_general:
@@ -92,7 +96,7 @@ async def evaluate(
             socket=socket,
         )
         _expect_some(general, choices.general)
-    notes = write_cycle(evaluation, main, general, names)
+    notes = await asyncio.to_thread(write_cycle, evaluation, main, general, names)
     return Evaluated(
         evaluation.folder,
         evaluation.number,
@@ -101,6 +105,14 @@ async def evaluate(
         False,
         tuple(notes),
     )
+
+
+def _is_the_cycles_own(evaluation: Evaluation, names: list[str]) -> bool:
+    """True for the baseline the cycle has: asked for again, it is not written as the next cycle."""
+    choices, cycle = evaluation.choices, evaluation.cycle
+    if choices.only_general or choices.out_cycle is not None or cycle.hypotheses is None:
+        return False
+    return eval_info(cycle.folder).get("evaluations") == names
 
 
 def _made_before(evaluation: Evaluation, names: list[str]) -> bool:

@@ -142,6 +142,15 @@ async def test_a_tuned_model_makes_the_next_cycle_and_pairs_with_the_one_before(
     assert result.every.headline["ker"].b < result.every.headline["ker"].a
 
 
+async def test_a_baseline_asked_for_again_makes_no_further_cycle(
+    cycle1: Path, base: Path, choices: Callable[..., EvalChoices]
+) -> None:
+    await evaluated(prepare(cycle1, choices(base)))
+    again = await evaluated(prepare(cycle1, choices(base)))
+    assert (again.folder, again.was_there) == (cycle1, True)
+    assert names(cycle1.parent) == ["cycle1"]
+
+
 async def test_the_same_call_again_does_nothing_and_another_model_is_refused(
     cycle1: Path, tuned: Path, base: Path, choices: Callable[..., EvalChoices], demo_data: Path
 ) -> None:
@@ -441,6 +450,20 @@ async def test_in_a_container_over_ssh(
     assert {path.stat().st_uid for path in root.rglob("*")} == {os.getuid()}
     record = json.loads(next((cycle1 / "evals").glob("*/evaluation.json")).read_text())
     assert record["image_digest"].startswith("sha256:")
+    for name in dockerd.docker("ps", "-aq").split():
+        dockerd.docker("rm", "-f", name)
+
+
+@pytest.mark.dockerd
+async def test_a_runs_best_weights_in_a_container(
+    cycle1: Path, run: Path, dockerd: Dockerd, demo_data: Path
+) -> None:
+    baseline_of(cycle1, demo_data)
+    asked = EvalChoices(run="sft1", best=True, cpu=True, backend=Backend.DOCKER)
+    done = await evaluated(prepare(cycle1, asked), socket=str(dockerd.socket))
+    texts = said_by(demo_data, "cycle2/offline_hyps.jsonl")
+    rows = transcripts(done.folder / "offline_hyps.jsonl")
+    assert [row["hyp"] for row in rows] == [texts[Path(row["audio_filepath"]).name] for row in rows]
     for name in dockerd.docker("ps", "-aq").split():
         dockerd.docker("rm", "-f", name)
 
