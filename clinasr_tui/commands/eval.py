@@ -64,10 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--batch-size", type=int, default=0, metavar="N", help="rows at a time at most")
     where.add_argument("--python", default="", metavar="PATH", help="the Python that has NeMo")
     where.add_argument(
-        "--docker-socket",
-        default=DOCKER_SOCKET,
-        metavar="PATH",
-        help="of its Docker engine (default: %(default)s)",
+        "--docker-socket", default="", metavar="PATH", help=f"of its Docker engine (default: {DOCKER_SOCKET})"
     )
     add_priority(parser)
     add_ssh(parser)
@@ -101,6 +98,7 @@ def _choices(args: argparse.Namespace) -> EvalChoices:
         image=args.image,
         root=args.root,
         python=args.python,
+        socket=args.docker_socket,
         cpu=args.cpu,
         batch_size=max(0, args.batch_size),
         out_cycle=args.out_cycle,
@@ -131,9 +129,7 @@ async def _evaluate(args: argparse.Namespace, evaluation: Evaluation, ssh: SshSe
     from clinasr_tui.remote.hosts import open_host
 
     with Steps() as steps:
-        return await evaluate(
-            evaluation, lambda: open_host(evaluation.host, ssh), steps.tell, socket=args.docker_socket
-        )
+        return await evaluate(evaluation, lambda: open_host(evaluation.host, ssh), steps.tell)
 
 
 def _warn(done: Evaluated) -> None:

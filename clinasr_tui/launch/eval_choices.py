@@ -14,6 +14,7 @@ from clinasr_tui.flywheel.files import open_input
 from clinasr_tui.flywheel.nemo_file import read_nemo
 from clinasr_tui.flywheel.workspace import RUN_INFO_FILE, open_cycle, open_workspace
 from clinasr_tui.launch.control import handle_of
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.eval_plan import EvalPlaces, EvalPlan
 from clinasr_tui.launch.places import DEFAULT_ROOT, file_name
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
@@ -22,6 +23,8 @@ from clinasr_tui.launch.result import MODEL_FILE
 from clinasr_tui.text import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from clinasr_tui.flywheel.workspace import Cycle, RunRef
 
 EVALS_FOLDER, EVAL_INFO_FILE = "evals", "eval_info.json"
@@ -45,6 +48,8 @@ class EvalChoices:
     image: str = ""
     root: str = ""
     python: str = ""
+    socket: str = ""
+    """Where the machine's Docker engine listens."""
     cpu: bool = False
     batch_size: int = 0
     out_cycle: int | None = None
@@ -54,6 +59,15 @@ class EvalChoices:
     """Transcribe nothing but the general set, into the cycle itself."""
     again: bool = False
     """Start from nothing although there are rows of an earlier attempt."""
+
+
+class Ground(NamedTuple):
+    """What a run was launched with, which serves its evaluation too; "" and None where it does not say."""
+
+    backend: Backend | None = None
+    image: str = ""
+    python: str = ""
+    socket: str = ""
 
 
 class EvalModel(NamedTuple):
@@ -69,6 +83,7 @@ class EvalModel(NamedTuple):
     """The cycle whose split the run was trained on."""
     best_of: str = ""
     """The run's folder of checkpoints, if the model is to be made of the best one."""
+    ground: Ground = Ground()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +111,20 @@ class Evaluation:
 
     @property
     def backend(self) -> Backend:
-        """Docker unless the choice, or the lack of a host, says otherwise."""
-        return self.choices.backend or (Backend.DOCKER if self.host else Backend.LOCAL)
+        """The one chosen, else the run's, else Docker on a host and none here."""
+        default = Backend.DOCKER if self.host else Backend.LOCAL
+        return self.choices.backend or self.model.ground.backend or default
+
+    @property
+    def socket(self) -> str:
+        """Where Docker listens there."""
+        return self.choices.socket or self.model.ground.socket or DOCKER_SOCKET
 
     def plan(self, manifest: Path) -> EvalPlan:
         """How one manifest is transcribed; its name is the same for the same model, manifest and machine."""
-        choices, backend = self.choices, self.backend
+        choices, backend, ground = self.choices, self.backend, self.model.ground
+        known = ground.python if backend is ground.backend else ""
+        in_place = backend is Backend.LOCAL and self.host is None
         identity = [self.model.identity, _digest(manifest), self.host or "", str(backend), choices.image]
         mark = hashlib.sha256("\n".join(identity).encode("utf-8", "surrogateescape")).hexdigest()[:10]
         name = f"{file_name(self.model.label)[:32]}-{mark}"
@@ -110,10 +133,10 @@ class Evaluation:
             self.model.model,
             on_host=self.model.on_host,
             best_of=self.model.best_of,
-            in_place=backend is Backend.LOCAL and self.host is None,
-            image=choices.image or NEMO_IMAGE,
+            in_place=in_place,
+            image=choices.image or ground.image or NEMO_IMAGE,
             backend=backend,
-            python=choices.python or _own_python(backend, self.host),
+            python=_python(choices.python or known, in_place=in_place),
             cpu=choices.cpu,
             batch_size=choices.batch_size,
         )
@@ -137,11 +160,14 @@ def _attempt(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
 
 
-def _own_python(backend: Backend, host: str | None) -> str:
-    """On this machine the Python that runs us, where the extra `nemo` is installed."""
+def _python(chosen: str, *, in_place: bool) -> str:
+    """The Python that has NeMo; on this machine the one that runs us, where the extra `nemo` is installed."""
+    if not in_place:
+        return chosen or "python3"
     from clinasr_tui.remote.local import LocalHost
 
-    return LocalHost.python if backend is Backend.LOCAL and host is None else "python3"
+    # It is started elsewhere; a virtual environment's link must not be followed.
+    return str(Path(chosen).expanduser().absolute()) if "/" in chosen else chosen or LocalHost.python
 
 
 def prepare(folder: Path, choices: EvalChoices) -> Evaluation:
@@ -262,8 +288,15 @@ def _model_of_run(run: RunRef, choices: EvalChoices) -> tuple[EvalModel, str | N
         run=run.name,
         trained_on=run.cycle,
         best_of=checkpoints.removeprefix(f"{root}/") if choices.best else "",
+        ground=_ground(record),
     )
     return found, run.host, root
+
+
+def _ground(record: Mapping[str, Any]) -> Ground:
+    texts = (record.get(name) for name in ("image", "python", "docker_socket"))
+    backend = next((one for one in Backend if one == record["backend"]), None)
+    return Ground(backend, *(text if isinstance(text, str) else "" for text in texts))
 
 
 def _run_of(runs: tuple[RunRef, ...], name: str) -> RunRef | None:

@@ -19,7 +19,6 @@ from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.flywheel.files import write_atomically
 from clinasr_tui.flywheel.manifest import read_manifest
 from clinasr_tui.flywheel.workspace import BASELINE_FILE, GENERAL_FILE, MANIFEST_FILE, REEVAL_FILE
-from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.eval_choices import EVAL_INFO_FILE, eval_info
 from clinasr_tui.launch.transcription import transcribe
 
@@ -52,8 +51,6 @@ async def evaluate(
     evaluation: Evaluation,
     connect: Callable[[], Host],
     tell: Tell,
-    *,
-    socket: str = DOCKER_SOCKET,
 ) -> Evaluated:
     """Make an evaluation. The same call again goes on where one ended, and repeats nothing.
 
@@ -82,7 +79,7 @@ async def evaluate(
             connect,
             tell,
             host_name=evaluation.host,
-            socket=socket,
+            socket=evaluation.socket,
         )
         _expect_some(main, evaluation.manifest)
     if general_plan is not None and choices.general is not None:
@@ -93,7 +90,7 @@ async def evaluate(
             connect,
             tell,
             host_name=evaluation.host,
-            socket=socket,
+            socket=evaluation.socket,
         )
         _expect_some(general, choices.general)
     notes = await asyncio.to_thread(write_cycle, evaluation, main, general, names)

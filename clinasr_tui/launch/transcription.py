@@ -161,7 +161,7 @@ class _Work:
             await settle_by_name(handle, host)
         try:
             ended = await follow(
-                host, handle.run_dir, self.mirror, self.reading, self.tell, before=self.before
+                host, handle.run_dir, self.mirror, self.reading, lambda _: True, before=self.before
             )
         except UnreachableError:
             raise

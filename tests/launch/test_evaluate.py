@@ -73,9 +73,8 @@ async def evaluated(
     evaluation: Evaluation,
     tell: Callable[[Progress], bool] = lambda _: True,
     ssh: SshSettings | None = None,
-    **more: Any,
 ) -> Evaluated:
-    return await evaluate(evaluation, lambda: open_host(evaluation.host, ssh or SshSettings()), tell, **more)
+    return await evaluate(evaluation, lambda: open_host(evaluation.host, ssh or SshSettings()), tell)
 
 
 def names(folder: Path) -> list[str]:
@@ -270,7 +269,7 @@ def test_a_runs_model_before_any_baseline_is_refused(cycle1: Path, base: Path) -
 
 
 @pytest.fixture
-def run(cycle1: Path, tmp_path: Path, demo_data: Path) -> Path:
+def run(cycle1: Path, tmp_path: Path, demo_data: Path, python: str) -> Path:
     """A run of the cycle whose folder, on this machine, holds two checkpoints and the last weights."""
     root = tmp_path / "its root"
     run_dir = root / "my-ws/runs/sft1"
@@ -284,15 +283,16 @@ def run(cycle1: Path, tmp_path: Path, demo_data: Path) -> Path:
     folder = cycle1 / "models/sft1"
     folder.mkdir(parents=True)
     record = {"run": "sft1", "run_dir": str(run_dir), "root": str(root), "backend": "local", "host": None}
+    record |= {"python": python, "image": None}
     (folder / "training_run_info.json").write_text(json.dumps(record))
     return folder
 
 
 async def test_a_runs_last_and_best_weights_are_evaluated_where_they_lie(
-    cycle1: Path, run: Path, python: str, demo_data: Path
+    cycle1: Path, run: Path, demo_data: Path
 ) -> None:
     baseline_of(cycle1, demo_data)
-    asked = EvalChoices(run="sft1", python=python, cpu=True)
+    asked = EvalChoices(run="sft1", cpu=True)
     last = await evaluated(prepare(cycle1, asked))
     best = await evaluated(prepare(cycle1, replace(asked, best=True, out_cycle=3)))
     for done, label, which in (
@@ -443,9 +443,11 @@ async def test_in_a_container_over_ssh(
     ssh = SshSettings(config=sshd.config, known_hosts=sshd.known_hosts)
     lines = spoil(cycle1)
     root = tmp_path / "its root"
-    evaluation = prepare(cycle1, EvalChoices(model=str(base), host="lab", root=str(root), cpu=True))
+    evaluation = prepare(
+        cycle1, EvalChoices(model=str(base), host="lab", root=str(root), cpu=True, socket=str(dockerd.socket))
+    )
     assert evaluation.backend is Backend.DOCKER
-    done = await evaluated(evaluation, ssh=ssh, socket=str(dockerd.socket))
+    done = await evaluated(evaluation, ssh=ssh)
     expect_spoiled(done, cycle1 / "per_sample.json", lines)
     assert {path.stat().st_uid for path in root.rglob("*")} == {os.getuid()}
     record = json.loads(next((cycle1 / "evals").glob("*/evaluation.json")).read_text())
@@ -459,8 +461,8 @@ async def test_a_runs_best_weights_in_a_container(
     cycle1: Path, run: Path, dockerd: Dockerd, demo_data: Path
 ) -> None:
     baseline_of(cycle1, demo_data)
-    asked = EvalChoices(run="sft1", best=True, cpu=True, backend=Backend.DOCKER)
-    done = await evaluated(prepare(cycle1, asked), socket=str(dockerd.socket))
+    asked = EvalChoices(run="sft1", best=True, cpu=True, backend=Backend.DOCKER, socket=str(dockerd.socket))
+    done = await evaluated(prepare(cycle1, asked))
     texts = said_by(demo_data, "cycle2/offline_hyps.jsonl")
     rows = transcripts(done.folder / "offline_hyps.jsonl")
     assert [row["hyp"] for row in rows] == [texts[Path(row["audio_filepath"]).name] for row in rows]
@@ -479,6 +481,7 @@ async def test_a_container_killed_midway_is_said_and_goes_on(
         root=str(tmp_path / "its root"),
         cpu=True,
         backend=Backend.DOCKER,
+        socket=str(dockerd.socket),
         batch_size=2,
     )
     killed: list[str] = []
@@ -493,8 +496,8 @@ async def test_a_container_killed_midway_is_said_and_goes_on(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("clinasr_tui.launch.eval_follow.QUIET_SECONDS", 1.0)
         with pytest.raises(RemoteError, match=r"killed.*Run the same command again"):
-            await evaluated(evaluation, tell, socket=str(dockerd.socket))
-    done = await evaluated(evaluation, socket=str(dockerd.socket))
+            await evaluated(evaluation, tell)
+    done = await evaluated(evaluation)
     assert len(transcripts(done.folder / "per_sample.json")) == 12
     for name in dockerd.docker("ps", "-aq").split():
         dockerd.docker("rm", "-f", name)
