@@ -76,6 +76,7 @@ _NO_TRANSCRIBE = (
     "Its config has validation_ds: null: NeMo cannot transcribe with it, so its offline figures cannot be "
     "made again"
 )
+_DECODERS = {Decoder.HYBRID: "hybrid, two decoders", Decoder.UNKNOWN: "decoder not known"}
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
@@ -129,7 +130,7 @@ def described(model: NemoFile) -> str:
 
 
 def _facts(model: NemoFile) -> Iterable[str]:
-    yield model.decoder.upper() if model.decoder is not Decoder.UNKNOWN else "decoder not known"
+    yield _DECODERS.get(model.decoder) or model.decoder.upper()
     if model.streaming:
         yield "cache-aware streaming"
     if model.vocabulary:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 from textual.widgets import Static
 
 from clinasr_tui.errors import ClinasrError
@@ -45,11 +46,12 @@ _LIST_WIDTHS = {False: 19, True: 56}
 """Of the list of commands, as the style sheet has them."""
 _WIDEST = 120
 _QUESTIONS = {
-    "model": "a .nemo file of this machine",
-    "container": "container id by NVIDIA's support matrix; empty takes the family's default",
-    "write": "folder for deploy.sh",
+    "model": "A .nemo file of this machine",
+    "container": "Container id by the support matrix; empty: the default",
+    "write": "Folder to write deploy.sh into",
     "check": "HOST:PORT of a running NIM",
 }
+_HINT = ("  Enter does it, Esc leaves", "$quiet")
 
 
 class DeployScreen(CockpitScreen):
@@ -82,6 +84,7 @@ class DeployScreen(CockpitScreen):
         with VerticalScroll(classes="panel", id="more-panel") as panel:
             panel.border_title = "Mind, and check afterwards"
             yield Static(id="more")
+        yield Static(id="question")
         yield Prompt("", id="prompt")
 
     def on_mount(self) -> None:
@@ -192,7 +195,9 @@ class DeployScreen(CockpitScreen):
             "write": str(path.parent) if path else "",
             "check": self._address,
         }
-        self.query_one(Prompt).ask(question, _QUESTIONS[question], answers[question])
+        self.query_one("#question", Static).update(Content.assemble(_QUESTIONS[question], _HINT))
+        self.query_one("#question").display = True
+        self.query_one(Prompt).ask(question, "", answers[question])
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Do it; the line stays open where it cannot be done."""
@@ -259,6 +264,7 @@ class DeployScreen(CockpitScreen):
 
     def _leave_prompt(self) -> None:
         self.query_one(Prompt).close()
+        self.query_one("#question").display = False
         self.query_one("#entries").focus()
 
     # --- drawing -------------------------------------------------------------------------------

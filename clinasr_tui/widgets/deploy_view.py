@@ -135,7 +135,7 @@ def _listed(lines: Iterable[str], width: int, *, mark: str = "· ") -> Content:
 
 
 def _wrapped(text: str, width: int, style: str, *, mark: str = "") -> list[Content]:
-    parts = wrap(visible(text), max(10, width - len(mark)))
+    parts = wrap(visible(text), max(10, width - len(mark)), break_on_hyphens=False)
     return [
         Content.styled((mark if place == 0 else " " * len(mark)) + part, style)
         for place, part in enumerate(parts)

@@ -48,6 +48,10 @@ def test_picture_of_what_serving_changed(with_model, size, picture):
     assert picture(with_model(serving=True), size, ["8", "end"])
 
 
+def test_picture_of_a_question(with_model, size, picture):
+    assert picture(with_model(), size, ["8", "end", "i"])
+
+
 def test_picture_without_a_model(cockpit, size, picture):
     assert picture(cockpit, size, ["8"])
 
