@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from clinasr_tui.flywheel.run_marks import SMOKE, is_smoke
+
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.workspace import Cycle, RunRef, Workspace
 
@@ -216,7 +218,10 @@ def _box(turn: Round, facts: Facts) -> Step:
 
 
 def _train(turn: Round, split: Step, facts: Facts) -> Step:
-    state, detail = _without_run(turn, split) if turn.run is None else _of_run(turn.run, turn.reeval, facts)
+    if turn.run is None:
+        state, detail = _without_run(turn, split)
+        return Step("train", "train", state, detail, "train")
+    state, detail = _of_run(turn.run, turn.reeval, facts)
     return Step("train", "train", state, detail, "watch")
 
 
@@ -224,23 +229,23 @@ def _without_run(turn: Round, split: Step) -> tuple[StepState, str]:
     if turn.reeval is not None:
         return StepState.DONE, f"no run is recorded, but {turn.reeval.folder.name} is scored"
     if turn.base is None or split.state is not StepState.DONE:
-        return StepState.BLOCKED, "needs the split"
-    record = f"{turn.base.folder.name}/models/<run>/training_run_info.json"
-    return StepState.READY, f"start the run on a GPU host and name it in {record}"
+        why = "needs the split" if split.state is StepState.READY else "needs the gate and the split"
+        return StepState.BLOCKED, f"{why}; 9 shows what a run would be"
+    return StepState.READY, "press 9 to set up the run and launch it"
 
 
 def _of_run(run: RunRef, reeval: Cycle | None, facts: Facts) -> tuple[StepState, str]:
-    outcome = facts.run_outcome
+    outcome, name = facts.run_outcome, f"{run.name}{f' ({SMOKE})' if is_smoke(run) else ''}"
     if outcome == "running":
         progress = f": {facts.run_progress}" if facts.run_progress else ""
-        return StepState.RUNNING, f"press 5 to watch the run {run.name}{progress}"
+        return StepState.RUNNING, f"press 5 to watch the run {name}{progress}"
     if outcome in _OUTCOMES:
-        return StepState.BLOCKED, f"{run.name} {_OUTCOMES[outcome]}. Press 5 for what to do"
+        return StepState.BLOCKED, f"{name} {_OUTCOMES[outcome]}. Press 5 for what to do, 9 for another run"
     if outcome == "finished":
-        return StepState.DONE, f"{run.name} has finished"
+        return StepState.DONE, f"{name} has finished"
     if reeval is not None:
-        return StepState.DONE, f"{run.name} is re-evaluated in {reeval.folder.name}"
-    return StepState.READY, f"press 5 to watch the run {run.name}"
+        return StepState.DONE, f"{name} is re-evaluated in {reeval.folder.name}"
+    return StepState.READY, f"press 5 to watch the run {name}"
 
 
 def _reeval(turn: Round, train: Step) -> Step:

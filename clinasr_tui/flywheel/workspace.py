@@ -21,6 +21,8 @@ GENERAL_FILE = "general_hyps.jsonl"
 SERVING_FILE = "serving_hyps.jsonl"
 RUN_INFO_FILE = "training_run_info.json"
 MIRROR_FOLDER = "mirror"
+NOT_STARTED = "not started"
+"""State in the record of a run whose launch failed: it is no run yet."""
 _EVAL_INFO_FILE = "eval_info.json"
 _CYCLE_NAME = re.compile(r"cycle([0-9]{1,6})")
 # What a run leaves in its folder or one below it: enough to list a run nobody wrote a record for.
@@ -253,7 +255,7 @@ def _read_runs(cycle: Path, number: int, warnings: list[str]) -> Iterator[RunRef
     for _, name, folder in sorted((_began(folder), folder.name, folder) for folder in folders):
         record = folder / RUN_INFO_FILE
         info = _record(record, warnings) if record.exists() else {}
-        if info is None or not (info or _has_traces(folder)):
+        if info is None or not (info or _has_traces(folder)) or info.get("state") == NOT_STARTED:
             continue
         host, run_dir, run = info.get("host"), info.get("run_dir", "."), info.get("run", name)
         if not isinstance(run_dir, str) or not isinstance(run, str) or not isinstance(host, str | None):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clinasr_tui.training.snapshot import RunSnapshot
 
 SCHEMA = "clinasr.run/1"
-LAUNCHING, STARTED, NOT_STARTED, ENDED = "launching", "started", "not started", "ended"
+LAUNCHING, STARTED, ENDED = "launching", "started", "ended"
 UNCLEAR = "start unclear"
 """Contact was lost while the start was asked for: looking at the machine tells."""
 _OF_A_START = ("launched_at", "ended_at", "outcome", "exit_code", "hyperparameters", "gate", "end", "health")

@@ -8,11 +8,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clinasr_tui.flywheel.workspace import MIRROR_FOLDER
+from clinasr_tui.flywheel.workspace import MIRROR_FOLDER, NOT_STARTED
 from clinasr_tui.launch.control import RunHandle, handle_of, is_alive, settle_by_name
 from clinasr_tui.launch.ending import complete_record
 from clinasr_tui.launch.fetch import HostFile, holds, open_folder
-from clinasr_tui.launch.record import NOT_STARTED, amend_record, read_record
+from clinasr_tui.launch.record import amend_record, read_record
 from clinasr_tui.launch.runs import NotReadyError
 from clinasr_tui.nemo_side.export_checkpoint import VAL_WER
 from clinasr_tui.remote.hosts import open_host

@@ -14,14 +14,13 @@ from clinasr_tui.flywheel.bases import DEFAULT_BASE
 from clinasr_tui.flywheel.overrides import RUN_NAME
 from clinasr_tui.flywheel.recipe import FP32, Recipe, propose
 from clinasr_tui.flywheel.split import TRAIN_FILE, VALIDATION_FILE
-from clinasr_tui.flywheel.workspace import RUN_INFO_FILE
+from clinasr_tui.flywheel.workspace import NOT_STARTED, RUN_INFO_FILE
 from clinasr_tui.launch.control import handle_of
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.flow import Launched, Prepared, Tell, launch
 from clinasr_tui.launch.places import DEFAULT_ROOT, Places
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend, Plan
 from clinasr_tui.launch.record import (
-    NOT_STARTED,
     STARTED,
     UNCLEAR,
     amend_record,

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from clinasr_tui.errors import ClinasrError
+from clinasr_tui.flywheel.run_marks import smoke_mark
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.screens.choice import neighbour, scored_cycles
 from clinasr_tui.screens.drill import Drill, TermsScreen
@@ -246,9 +247,16 @@ class CompareScreen(CockpitScreen):
         )
         self.query_one("#changes", Static).update(Content.styled(told + lost, "$quiet"))
 
+    def _smoke(self, cycle: Cycle) -> Content:
+        """Marks a model that a run under a blocked gate has made."""
+        mark = smoke_mark(self.session.workspace, cycle.number)
+        return Content.styled(f" {mark}", "bold $bad") if mark else Content("")
+
     def _sides_line(self, a: Cycle, b: Cycle, result: Comparison) -> Content:
         names = [
-            Content.assemble((f"cycle {cycle.number}", "bold"), f" {visible(cycle.model)}")
+            Content.assemble(
+                (f"cycle {cycle.number}", "bold"), f" {visible(cycle.model)}", self._smoke(cycle)
+            )
             for cycle in (a, b)
         ]
         parts = []

@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from clinasr_tui.actions import actions_for, key_names
 from clinasr_tui.errors import ClinasrError
+from clinasr_tui.flywheel.run_marks import smoke_mark
 from clinasr_tui.flywheel.stepper import Step, current_round, next_step, steps
 from clinasr_tui.flywheel.workspace import REEVAL_FILE, Cycle
 from clinasr_tui.screens.base import CockpitScreen
@@ -155,7 +156,8 @@ class CyclesScreen(CockpitScreen):
         self.query_one(ColumnHead).show(_columns(wide=wide))
         lines: list[Line] = []
         for row in self._rows.values():
-            lines.append(_line(row, self._state(row), wide=wide))
+            smoke = smoke_mark(self.session.workspace, row.cycle.number)
+            lines.append(_line(row, self._state(row), smoke, wide=wide))
             below = _below(row, wide=wide)
             if below is not None:
                 lines.append(below)
@@ -258,14 +260,14 @@ def _columns(*, wide: bool) -> tuple[Column, ...]:
     )
 
 
-def _line(row: _Row, state: Content, *, wide: bool) -> Line:
+def _line(row: _Row, state: Content, smoke: str, *, wide: bool) -> Line:
     cycle, figures = row.cycle, row.figures
     change = row.change.every.headline.get("ker") if row.change else None
     waiting = "…" if (cycle.hypotheses or cycle.leaderboard) and not row.error else NONE
     texts: list[Content | str] = [
         Content.styled(str(cycle.number), "bold"),
         str(figures.rows) if figures else waiting,
-        visible(cycle.model) or NONE,
+        Content.assemble((f"{smoke} " if smoke else "", "bold $bad"), visible(cycle.model) or NONE),
         Content.styled(score_text(figures.ker), "bold") if figures else waiting,
         Content.styled(interval_text(figures.interval) if figures else waiting, "$quiet"),
         Content.styled(percent_text(change.relative), change_style(change.delta)) if change else NONE,

@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.drilldown import by_term
+from clinasr_tui.flywheel.run_marks import smoke_mark
 from clinasr_tui.flywheel.vocabulary import SECTION_FIELDS
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.screens.choice import in_view, move, scored_cycles
@@ -74,7 +75,9 @@ class LeaderboardScreen(CockpitScreen):
             return
         self.retitle(f"Leaderboard · cycle {cycle.number}")
         name = f" · {visible(cycle.model)}" if cycle.model else ""
-        self.query_one("#headline-panel").border_title = Content(f"1 Headline{name}")
+        smoke = smoke_mark(self.session.workspace, cycle.number)
+        mark = Content.styled(f" · {smoke}", "bold $bad") if smoke else Content("")
+        self.query_one("#headline-panel").border_title = Content.assemble(f"1 Headline{name}", mark)
         self.load(partial(self._load, cycle))
 
     def on_resize(self) -> None:

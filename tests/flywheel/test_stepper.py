@@ -103,8 +103,26 @@ def test_after_the_split_a_run_is_to_be_started(tmp_path: Path) -> None:
     split_cycle(tmp_path)
     found, goal = look(tmp_path, **GOOD)
     assert states(found) == "DDDD-rBBB"
-    assert (goal.id, goal.screen) == ("train", "watch")
-    assert "cycle1/models/<run>/training_run_info.json" in goal.detail
+    assert (goal.id, goal.screen) == ("train", "train")
+    assert goal.detail == "press 9 to set up the run and launch it"
+
+
+def test_a_launch_that_failed_is_no_run(tmp_path: Path) -> None:
+    split_cycle(tmp_path)
+    record = tmp_path / "cycle1/models/sft1/training_run_info.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"run": "sft1", "run_dir": "/r", "host": "gpu", "state": "not started"}')
+    _, goal = look(tmp_path, **GOOD)
+    assert goal.detail == "press 9 to set up the run and launch it"
+
+
+def test_a_smoke_run_says_so(tmp_path: Path) -> None:
+    split_cycle(tmp_path)
+    record = tmp_path / "cycle1/models/sft1/training_run_info.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"run_dir": ".", "gate": {"verdict": "blocked", "override": "SMOKE"}}')
+    found, _ = look(tmp_path, **GOOD, run_outcome="finished")
+    assert next(step.detail for step in found if step.id == "train") == "sft1 (smoke run) has finished"
 
 
 @pytest.mark.parametrize(
