@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 LABEL = "io.github.clinasr-tui.run"
 """Label of our containers; its value is the run's folder on the host."""
-STOP_SECONDS = 300
-"""How long a run may take to save its `-last` checkpoint before it is killed."""
 _TIMEOUT = 60
 _NOT_FOUND, _CONFLICT = 404, 409
 
@@ -259,20 +257,6 @@ class Engine:
         with self._told("containers cannot be listed"):
             found = self._docker.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
             return [_state(container) for container in found]
-
-    def stop(self, name: str, seconds: int = STOP_SECONDS) -> ContainerState | None:
-        """Ask a run to end (SIGTERM: it saves its `-last` checkpoint) and wait; killed after `seconds`."""
-        with self._told(f"the container {name} cannot be stopped"):
-            container = self._ours(name)
-            if container is None:
-                return None
-            self._docker.api.timeout = seconds + _TIMEOUT
-            try:
-                container.stop(timeout=seconds)
-            finally:
-                self._docker.api.timeout = _TIMEOUT
-            container.reload()
-            return _state(container)
 
     def kill(self, name: str, signal: str = "SIGKILL") -> None:
         """Send a signal to a run; nothing if it is over."""

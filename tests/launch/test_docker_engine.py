@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from clinasr_tui.errors import RemoteError
+from clinasr_tui.launch.control import RunHandle, cancel
 from clinasr_tui.launch.docker_engine import LABEL, ContainerSpec, ContainerState, Engine, Pulled
-from clinasr_tui.remote.host import UnreachableError
+from clinasr_tui.remote.host import SshSettings, UnreachableError
+from clinasr_tui.remote.hosts import open_host
 from tests.support.dockerd import IMAGE, Dockerd
 
 pytestmark = [
@@ -92,22 +94,27 @@ def test_arguments_arrive_as_they_are(engine: Engine, spec: ContainerSpec, tmp_p
     assert json.loads((tmp_path / "said").read_text()) == [words, "/work/cache dir"]
 
 
-def test_stop_asks_first_and_reports_the_end(engine: Engine, spec: ContainerSpec, tmp_path: Path) -> None:
+def test_a_signal_asks_a_run_to_end(engine: Engine, spec: ContainerSpec, tmp_path: Path) -> None:
     engine.start(replace(spec, argv=["python3", "-c", WAITS]))
     until((tmp_path / "ready").exists, "the run never started")
-    state = engine.stop("run-a", seconds=10)
-    assert state is not None
-    assert (state.running, state.exit_code) == (False, 0)
-    assert engine.stop("no-such-run") is None
+    engine.kill("run-a", "SIGTERM")
+    assert ended(engine, "run-a").exit_code == 0
+    engine.kill("run-a", "SIGTERM")
+    engine.kill("no-such-run")
 
 
-def test_a_run_that_will_not_end_is_killed(engine: Engine, spec: ContainerSpec, tmp_path: Path) -> None:
+async def test_a_run_that_will_not_end_is_killed_and_settled(
+    engine: Engine, spec: ContainerSpec, tmp_path: Path, dockerd: Dockerd
+) -> None:
     deaf = WAITS.replace("lambda *_: sys.exit(0)", "signal.SIG_IGN")
     engine.start(replace(spec, argv=["python3", "-c", deaf]))
     until((tmp_path / "ready").exists, "the run never started")
-    state = engine.stop("run-a", seconds=1)
-    assert state is not None
-    assert state.exit_code == 137
+    handle, waited = RunHandle("a", str(tmp_path), "run-a", str(dockerd.socket)), []
+    async with open_host(None, SshSettings()) as host:
+        assert await cancel(handle, host, seconds=1, tell=waited.append)
+        assert not await cancel(handle, host)
+    assert max(waited) >= 1
+    assert json.loads((tmp_path / "exit.json").read_text())["exit_code"] == 137
 
 
 def test_out_of_memory_is_told(engine: Engine, spec: ContainerSpec) -> None:
@@ -172,7 +179,7 @@ def test_containers_of_others_are_never_touched(engine: Engine, dockerd: Dockerd
     dockerd.docker("run", "-d", "--network=none", "--name", "theirs", IMAGE, "sleep", "60")
     assert engine.ours() == []
     assert engine.state("theirs") is None
-    for act in (engine.stop, engine.kill, engine.remove, engine.discard):
+    for act in (engine.kill, engine.remove, engine.discard):
         with pytest.raises(RemoteError, match="theirs is there already and is not one of ours"):
             act("theirs")
     assert "theirs" in dockerd.docker("ps", "--format", "{{.Names}}")
@@ -195,7 +202,8 @@ def test_a_daemon_that_goes_away_is_contact_lost(spec: ContainerSpec) -> None:
             state = engine.state("run-a")
             assert state is not None
             assert state.running
-            assert engine.stop("run-a", seconds=5) is not None
+            engine.discard("run-a")
+            assert engine.state("run-a") is None
 
 
 def test_the_label_carries_the_run_folder(engine: Engine, spec: ContainerSpec, dockerd: Dockerd) -> None:

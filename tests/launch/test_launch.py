@@ -22,7 +22,7 @@ from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.remote.run_watch import RunWatch
 from clinasr_tui.training.run_reader import read_run_folder
 from clinasr_tui.training.snapshot import Outcome
-from tests.support.launching import ended, engine_of, folder_of, launched, plan_of, there, until
+from tests.support.launching import ended, engine_of, folder_of, launched, plan_of, stopped, there, until
 
 if TYPE_CHECKING:
     from tests.support.dockerd import Dockerd
@@ -83,8 +83,7 @@ async def test_over_ssh_a_lost_connection_does_not_hurt_the_run(
     async for _ in watch.updates(once=True):
         pass
     assert watch.reader.snapshot(time.time()).outcome is Outcome.RUNNING
-    async with engine_of(dockerd) as engine:
-        await asyncio.to_thread(engine.stop, plan.places.container, 20)
+    await stopped(plan, dockerd)
     record = json.loads((folder / "exit.json").read_text())
     assert (record["exit_code"], record["asked"]) == (0, "SIGTERM")
     assert read_run_folder(folder).snapshot().outcome is Outcome.INTERRUPTED
@@ -97,8 +96,7 @@ async def test_a_stopped_run_goes_on_from_its_last_checkpoint(
     await launched(plan, split, dockerd)
     folder = folder_of(plan)
     await until((folder / "run").exists, "the run never began")
-    async with engine_of(dockerd) as engine:
-        await asyncio.to_thread(engine.stop, plan.places.container, 20)
+    await stopped(plan, dockerd)
     assert list((folder / "run/checkpoints").glob("*-last.ckpt"))
     again = await launched(replace(plan, resume=True), split, dockerd)
     await until(lambda: "resuming from" in (folder / "stdout.log").read_text(), "it did not resume")
@@ -158,8 +156,7 @@ async def test_a_second_run_waits_for_the_first(
     console = folder_of(second) / "stdout.log"
     await until(lambda: console.exists() and "queued" in console.read_text(), "it did not wait")
     assert not (folder_of(second) / "run").exists()
-    async with engine_of(dockerd) as engine:
-        await asyncio.to_thread(engine.stop, first.places.container, 20)
+    await stopped(first, dockerd)
     snapshot = read_run_folder(await ended(second)).snapshot()
     assert snapshot.outcome is Outcome.FINISHED
 

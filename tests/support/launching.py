@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clinasr_tui.flywheel.recipe import Recipe
+from clinasr_tui.launch.control import RunHandle, cancel
 from clinasr_tui.launch.engine_on import engine_on
 from clinasr_tui.launch.flow import Launched, Prepared, Progress, launch
 from clinasr_tui.launch.places import Places
@@ -68,3 +69,10 @@ async def ended(plan: Plan) -> Path:
 async def engine_of(dockerd: Dockerd) -> AsyncIterator[Engine]:
     async with open_host(None, SshSettings()) as host, engine_on(host, str(dockerd.socket)) as engine:
         yield engine
+
+
+async def stopped(plan: Plan, dockerd: Dockerd) -> None:
+    """End a run as an operator does, and wait for it."""
+    handle = RunHandle(plan.places.run, str(folder_of(plan)), plan.places.container, str(dockerd.socket))
+    async with open_host(None, SshSettings()) as host:
+        assert await cancel(handle, host, seconds=20)
