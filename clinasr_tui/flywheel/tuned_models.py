@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,20 +15,24 @@ FETCHED_NAME = "adapted_model.nemo"
 
 @dataclass(frozen=True, slots=True)
 class TunedModel:
-    """A .nemo of a run; it holds the run's last weights."""
+    """A .nemo that a run made."""
 
     path: Path
     cycle: int
     """Number of the cycle the run belongs to."""
     run: str
     fetched: bool
-    """False for the file in a run's own folder, which is rewritten while the run goes on."""
+    """False for a file in a run's own folder, which is rewritten while the run goes on."""
+    best: bool = False
+    """True if it was made of the best checkpoint; what the stock script saves are the last weights."""
+    base: str = ""
+    """Name of the model it was tuned from, "" if the run's record does not say."""
 
 
 def tuned_models(workspace: Workspace, first: RunRef | None = None) -> tuple[TunedModel, ...]:
     """Every model found, the newest cycle's newest run first; those of the run `first` before all.
 
-    Fetched ones (adapted_model.nemo) come before the .nemo files in the same run's folder on this machine.
+    Of one run the fetched one (adapted_model.nemo) comes first, then what its folder on this machine holds.
     """
     found = [model for cycle in reversed(workspace.cycles) for model in _of_cycle(cycle)]
     if first is not None:
@@ -40,27 +44,36 @@ def _of_cycle(cycle: Cycle) -> Iterator[TunedModel]:
     seen = set()
     for run in reversed(cycle.runs):
         seen.add(run.folder)
-        yield from _of_folder(run.folder, cycle.number, run.name)
-        own = (run.folder / run.run_dir).resolve() if run.host is None else None
-        if own is not None and not own.is_relative_to(run.folder.resolve()):
-            yield from _checkpoints(own, cycle.number, run.name)
+        yield from _of_run(run)
     # A model put there by hand has no run: its folder's name is all there is.
     lone = (path for path in cycle.folder.glob(f"models/*/{FETCHED_NAME}") if path.parent not in seen)
-    for path in sorted(lone, key=_modified, reverse=True):
+    for path in _newest_first(lone):
         yield TunedModel(path, cycle.number, path.parent.name, fetched=True)
 
 
-def _of_folder(folder: Path, cycle: int, run: str) -> Iterator[TunedModel]:
-    if (folder / FETCHED_NAME).is_file():
-        yield TunedModel(folder / FETCHED_NAME, cycle, run, fetched=True)
-    yield from _checkpoints(folder, cycle, run)
+def _of_run(run: RunRef) -> Iterator[TunedModel]:
+    """Models in the run's folder of the workspace, and in its own where that is on this machine."""
+    base = _base(run.info)
+    if (run.folder / FETCHED_NAME).is_file():
+        yield TunedModel(run.folder / FETCHED_NAME, run.cycle, run.name, fetched=True, base=base)
+    folders = [run.folder]
+    own = (run.folder / run.run_dir).resolve() if run.host is None else run.folder.resolve()
+    if not own.is_relative_to(run.folder.resolve()):
+        folders.append(own)
+    for folder in folders:
+        for deep in ("checkpoints", "*/checkpoints", "best"):
+            for path in _newest_first(folder.glob(f"{deep}/*.nemo")):
+                yield TunedModel(path, run.cycle, run.name, fetched=False, best=deep == "best", base=base)
 
 
-def _checkpoints(folder: Path, cycle: int, run: str) -> Iterator[TunedModel]:
-    """The .nemo files the stock script leaves in `checkpoints/`, in the folder or one below it."""
-    files = {path for deep in ("", "*/") for path in folder.glob(f"{deep}checkpoints/*.nemo")}
-    for path in sorted(files, key=_modified, reverse=True):
-        yield TunedModel(path, cycle, run, fetched=False)
+def _base(info: Mapping[str, object]) -> str:
+    base = info.get("base")
+    name = base.get("name") if isinstance(base, dict) else base
+    return name if isinstance(name, str) else ""
+
+
+def _newest_first(paths: Iterator[Path]) -> list[Path]:
+    return sorted(paths, key=_modified, reverse=True)
 
 
 def _modified(path: Path) -> int:

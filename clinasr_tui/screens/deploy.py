@@ -307,7 +307,9 @@ class DeployScreen(CockpitScreen):
             return "named by you"
         model = self._models[self._place]
         which = f"{self._place + 1} of {len(self._models)}, " if len(self._models) > 1 else ""
-        return f"{which}{'' if model.fetched else 'not fetched: '}the run's last weights"
+        weights = "the run's best checkpoint" if model.best else "the run's last weights"
+        tuned = f", tuned from {model.base}" if model.base else ""
+        return f"{which}{'' if model.fetched else 'not fetched: '}{weights}{tuned}"
 
     def _blocked(self) -> str:
         """Why the stepper would not deploy now; "" if it would."""

@@ -66,6 +66,18 @@ def test_a_run_elsewhere_on_this_machine_is_looked_into(two_cycles, tmp_path):
     assert found.path == tmp_path / "runs" / "checkpoints" / "sft.nemo"
 
 
+def test_a_best_checkpoint_is_told_from_the_last_weights(two_cycles, tmp_path):
+    run = tmp_path / "runs"
+    put_model(run / "run" / "checkpoints" / "sft.nemo")
+    put_model(run / "best" / "sft-best.nemo")
+    put_run(two_cycles, 1, "sft", 1000, host=None, run_dir=str(run), base={"name": "nvidia/x"})
+    found = tuned_models(open_workspace(two_cycles))
+    assert [(one.path.name, one.best, one.base) for one in found] == [
+        ("sft.nemo", False, "nvidia/x"),
+        ("sft-best.nemo", True, "nvidia/x"),
+    ]
+
+
 def test_a_model_put_there_by_hand_is_found(two_cycles):
     put_model(two_cycles / "cycle1" / "models" / "mine" / "adapted_model.nemo")
     [found] = tuned_models(open_workspace(two_cycles))
