@@ -125,7 +125,6 @@ async def test_a_run_outlives_its_connection_and_finishes(
     one = plan("sft3")
     async with host:
         done = await started(one, split, host)
-        assert await is_alive(handle_for(one), host)
     folder = folder_of(one)
     await until((folder / "exit.json").exists, "it never ended")
     snapshot = read_run_folder(folder).snapshot()
@@ -144,6 +143,7 @@ async def test_it_is_cancelled_and_goes_on_from_its_checkpoint(
     async with host:
         await started(one, split, host)
         await until((folder / "run").exists, "it never began")
+        assert await is_alive(handle_for(one), host)
         with pytest.raises(RemoteError, match="the run wait-local is running already"):
             await started(one, split, host)
         assert await cancel(handle_for(one), host, tell=waited.append)
