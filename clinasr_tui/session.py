@@ -164,6 +164,8 @@ class Session(Results):
             run = WatchedRun.of(ref, self.workspace.settings, readonly=self.readonly)
             self._runs[ref.folder] = run
             self._follow(run)
+        elif (run.ref.host, run.ref.run_dir) == (ref.host, ref.run_dir):
+            run.ref = ref  # its record may have more by now
         return run
 
     async def take_launched(self, folder: Path) -> None:

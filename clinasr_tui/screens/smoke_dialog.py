@@ -74,7 +74,8 @@ def _blocked(gate: GateResult, run: str) -> Content:
     ]
     if len(failed) > _MOST:
         lines.append(Content.styled(f"  and {len(failed) - _MOST} more (3 shows them)", "$quiet"))
-    lines += [Content(visible(reason)) for reason in gate.reasons[:1]]
+    # Where every criterion holds, it is the route that blocks.
+    lines += [Content(visible(reason)) for reason in gate.reasons[:1] if not failed]
     lines.append(
         Content.assemble(
             "\nA smoke run shows only that the machinery works: its figures say little. The override stands "

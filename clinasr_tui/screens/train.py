@@ -154,6 +154,7 @@ class TrainScreen(TrainForm):
             return
         except ClinasrError as error:
             self._not_ready = error
+            self._draw()
             raise
         if question == self._judged and self._draft is not None:
             self._ready = ready
@@ -215,7 +216,14 @@ class TrainScreen(TrainForm):
         looking = draft.host in self.desk.looking
         width = max(20, self.size.width - 2)
         self.query_one("#facts", Static).update(
-            facts(draft, self._ready, price, looking=looking, width=width)
+            facts(
+                draft,
+                self._ready,
+                price,
+                looking=looking,
+                refused=self._not_ready is not None,
+                width=width,
+            )
         )
         self.query_one("#fields", LineList).show(draft_lines(draft))
         self.query_one("#command-panel").set_class(self.size.height >= _HIGH, "-high")

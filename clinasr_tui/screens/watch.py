@@ -100,8 +100,8 @@ class WatchScreen(ChartKeys, LogKeys, RunKeys):
         """Choose the run (the one in view, else the newest) and show it."""
         runs = self.session.workspace.runs
         self._take_wish(runs)
-        if self._ref is None or self._ref.folder not in {ref.folder for ref in runs}:
-            self._ref = runs[-1] if runs else None
+        shown = None if self._ref is None else self._ref.folder
+        self._ref = next((ref for ref in runs if ref.folder == shown), runs[-1] if runs else None)
         self.query_one("#no-run").display = self._ref is None
         self.query_one("#run").display = self._ref is not None
         if self._ref is None:

@@ -25,10 +25,23 @@ _STANDINGS = {
 
 
 def facts(
-    draft: Draft, ready: Readiness | None, price: float | None, *, looking: bool, width: int
+    draft: Draft,
+    ready: Readiness | None,
+    price: float | None,
+    *,
+    looking: bool,
+    refused: bool,
+    width: int,
 ) -> Content:
-    """Four lines and one for each thing the machine lacks; `price` in dollars an hour, None if not known."""
-    lines = [_gate_line(draft, ready), _base_line(draft), _machine_line(draft, looking=looking)]
+    """Four lines and one for each thing the machine lacks; `price` in dollars an hour, None if not known.
+
+    `refused`: gate, split or base were looked at and do not allow a run.
+    """
+    lines = [
+        _gate_line(draft, ready, refused=refused),
+        _base_line(draft),
+        _machine_line(draft, looking=looking),
+    ]
     for lack in draft.lacks():
         style = "bold $bad" if lack.fatal else "$warning"
         lines.append(
@@ -40,8 +53,12 @@ def facts(
     return Content("\n").join(line.truncate(width, ellipsis=True) for line in lines)
 
 
-def _gate_line(draft: Draft, ready: Readiness | None) -> Content:
+def _gate_line(draft: Draft, ready: Readiness | None, *, refused: bool) -> Content:
     name = f"cycle {draft.cycle.number}"
+    if refused:
+        return Content.assemble(
+            (name, "bold"), " · ", ("✖ refused: no run can be made of it yet", "bold $bad")
+        )
     if ready is None:
         return Content.assemble((name, "bold"), (" · gate and split are being looked at …", "$quiet"))
     held_out = f" · {draft.rows:,} rows to train on"
@@ -50,7 +67,7 @@ def _gate_line(draft: Draft, ready: Readiness | None) -> Content:
     reason = next((one.title for one in ready.gate.criteria if not one.passed), "")
     why = f": {visible(reason)}" if reason else ""
     text = (f"gate ✖ blocked{why}", "bold $bad")
-    return Content.assemble((name, "bold"), held_out, " · ", text, (" (only a smoke run)", "$quiet"))
+    return Content.assemble((name, "bold"), held_out, " · ", text, (" (smoke run only)", "$quiet"))
 
 
 def _base_line(draft: Draft) -> Content:

@@ -122,7 +122,7 @@ def test_a_smoke_run_says_so(tmp_path: Path) -> None:
     record.parent.mkdir(parents=True)
     record.write_text('{"run_dir": ".", "gate": {"verdict": "blocked", "override": "SMOKE"}}')
     found, _ = look(tmp_path, **GOOD, run_outcome="finished")
-    assert next(step.detail for step in found if step.id == "train") == "sft1 (smoke run) has finished"
+    assert found["train"].detail == "sft1 (smoke run) has finished"
 
 
 @pytest.mark.parametrize(
