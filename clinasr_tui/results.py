@@ -45,7 +45,11 @@ def identity(path: Path | None) -> Identity | None:
 
 def identities(workspace: Workspace) -> frozenset[Identity]:
     """Identities of every file results are computed from."""
-    files = [path for cycle in workspace.cycles for path in (*_files(cycle), cycle.train, cycle.validation)]
+    files = [
+        path
+        for cycle in workspace.cycles
+        for path in (*_files(cycle), cycle.train, cycle.validation, cycle.serving)
+    ]
     found = (identity(path) for path in (*files, *_run_records(workspace)))
     return frozenset(one for one in found if one is not None)
 

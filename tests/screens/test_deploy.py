@@ -183,6 +183,17 @@ async def test_what_serving_changed_is_compared_row_by_row(with_model):
         assert "n 250" in text_of(screen, "#model")
 
 
+async def test_newer_transcripts_of_the_service_are_compared_anew(with_model, two_cycles):
+    app = with_model(serving=True)
+    async with app.run_test(size=(140, 45)) as pilot:
+        screen = await shown(pilot)
+        serving = two_cycles / "cycle2" / "serving_hyps.jsonl"
+        shutil.copy(two_cycles / "cycle1" / "per_sample.json", serving)
+        await app.session.rescan()
+        await settle(pilot)
+        assert "KER .144 → .876" in text_of(screen, "#model")
+
+
 async def test_the_stepper_leads_here(with_model):
     app = with_model()
     async with app.run_test(size=(80, 24)) as pilot:
