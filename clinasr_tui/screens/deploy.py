@@ -218,7 +218,7 @@ class DeployScreen(CockpitScreen):
             else:
                 await self._ask_health(answer)
         except ClinasrError as error:
-            prompt.say(str(error) if question == "check" else error.what)
+            prompt.say(error.what)
             if question == "check":
                 self.show_problem(error)
             return
@@ -260,6 +260,7 @@ class DeployScreen(CockpitScreen):
 
     def on_prompt_left(self, event: Prompt.Left) -> None:
         """Back to the commands."""
+        self.show_problem(None)
         self._leave_prompt()
 
     def _leave_prompt(self) -> None:
