@@ -14,6 +14,7 @@ from clinasr_tui.flywheel.recipe import LEAST_GPU_MIB
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.engine_on import engine_on
 from clinasr_tui.launch.flow import IMAGE_BYTES
+from clinasr_tui.launch.lacks import DOCKER_TROUBLE
 from clinasr_tui.launch.machine import look
 from clinasr_tui.launch.places import DEFAULT_ROOT
 from clinasr_tui.launch.plan import NEMO_IMAGE
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
     from clinasr_tui.remote.host import Host, SshSettings
 
 _LIBRARIES = ("textual", "asyncssh", "docker", "numpy")
-_DOCKER_TROUBLE = {
-    "missing": ("no Docker socket at {0}", "Install Docker (docker.io or docker-ce), or use --backend local"),
-    "denied": (
-        "{0} does not let this account in",
-        "Add it to the group docker (`sudo usermod -aG docker $USER`), then log in anew",
-    ),
-    "silent": ("nobody answers at {0}", "Start it: `sudo systemctl start docker`"),
-}
 
 
 class Check(NamedTuple):
@@ -122,7 +115,7 @@ def _disk(machine: Machine, needed: bool) -> Check:
 
 async def _docker(host: Host, machine: Machine, socket: str, needed: bool) -> Check:
     if machine.docker != "ok":
-        detail, remedy = _DOCKER_TROUBLE[machine.docker]
+        detail, remedy = DOCKER_TROUBLE[machine.docker]
         return Check("docker", False, detail.format(socket), remedy, needed)
     try:
         async with engine_on(host, socket) as engine:

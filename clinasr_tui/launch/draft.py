@@ -131,7 +131,8 @@ class Draft:
         """What the machine lacks, as far as it was looked at."""
         if self.machine is None:
             return ()
-        return lacks(self.machine, self.backend, cpu=self.choices.cpu is True)
+        cpu, socket = self.choices.cpu is True, self.text("socket")
+        return lacks(self.machine, self.backend, cpu=cpu, socket=socket)
 
     def refusal(self) -> ClinasrError | None:
         """The first thing that ends a launch before it begins; None if nothing is known."""

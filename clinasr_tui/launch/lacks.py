@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinasr_tui.flywheel.recipe import LEAST_GPU_MIB
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.flow import IMAGE_BYTES
 from clinasr_tui.launch.plan import Backend
 
@@ -13,11 +14,15 @@ if TYPE_CHECKING:
 
     from clinasr_tui.launch.machine import Machine
 
-_DOCKER = {
-    "missing": ("Docker is not there", "Install docker.io and nvidia-container-toolkit"),
-    "denied": ("this account may not use Docker", "sudo usermod -aG docker $USER, then log in anew"),
-    "silent": ("Docker does not answer", "sudo systemctl start docker"),
+DOCKER_TROUBLE = {
+    "missing": ("no Docker socket at {0}", "Install Docker (docker.io or docker-ce), or use --backend local"),
+    "denied": (
+        "{0} does not let this account in",
+        "Add it to the group docker (`sudo usermod -aG docker $USER`), then log in anew",
+    ),
+    "silent": ("nobody answers at {0}", "Start it: `sudo systemctl start docker`"),
 }
+"""What the probe says of Docker's socket (its path goes into the braces), and what mends it."""
 
 
 class Lack(NamedTuple):
@@ -28,12 +33,12 @@ class Lack(NamedTuple):
     fatal: bool
 
 
-def lacks(machine: Machine, backend: Backend, *, cpu: bool) -> tuple[Lack, ...]:
+def lacks(machine: Machine, backend: Backend, *, cpu: bool, socket: str = DOCKER_SOCKET) -> tuple[Lack, ...]:
     """What a run with this backend would miss there, the worst first."""
-    return tuple(sorted(_found(machine, backend, cpu=cpu), key=lambda one: not one.fatal))
+    return tuple(sorted(_found(machine, backend, cpu, socket), key=lambda one: not one.fatal))
 
 
-def _found(machine: Machine, backend: Backend, *, cpu: bool) -> Iterator[Lack]:
+def _found(machine: Machine, backend: Backend, cpu: bool, socket: str) -> Iterator[Lack]:
     if not machine.gpus and not cpu:
         why = f" ({machine.gpu_trouble})" if machine.gpu_trouble else ""
         yield Lack(f"no GPU is known there{why}", "Install the NVIDIA driver, or take another machine", True)
@@ -42,8 +47,9 @@ def _found(machine: Machine, backend: Backend, *, cpu: bool) -> Iterator[Lack]:
             size = f"{gpu.memory_mib / 1024:.0f} GB"
             yield Lack(f"{size} of GPU memory may be too little", "16 GB is the least, 24 comfortable", False)
     if backend is Backend.DOCKER:
-        if machine.docker in _DOCKER:
-            yield Lack(*_DOCKER[machine.docker], True)
+        if machine.docker in DOCKER_TROUBLE:
+            what, remedy = DOCKER_TROUBLE[machine.docker]
+            yield Lack(what.format(socket), remedy, True)
         if machine.disk_free < IMAGE_BYTES:
             yield Lack(
                 f"{machine.disk_free / 1e9:.0f} GB of disk left",
