@@ -141,7 +141,8 @@ async def _look_now_and_then(run: WatchedRun, owner: Owner) -> None:
             snapshot = run.watch.reader.snapshot(time.time())
             for text in news(run, snapshot):
                 owner.post(RunNotice(run.ref.name, text))
-            quiet.look(snapshot)
+            if not run.readonly:
+                quiet.look(snapshot)
     finally:
         await quiet.close()
 

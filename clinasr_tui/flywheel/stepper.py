@@ -229,8 +229,7 @@ def _without_run(turn: Round, split: Step) -> tuple[StepState, str]:
     if turn.reeval is not None:
         return StepState.DONE, f"no run is recorded, but {turn.reeval.folder.name} is scored"
     if turn.base is None or split.state is not StepState.DONE:
-        why = "needs the split" if split.state is StepState.READY else "needs the gate and the split"
-        return StepState.BLOCKED, f"{why}; 9 shows what a run would be"
+        return StepState.BLOCKED, "needs the split (9 sets up the run)"
     return StepState.READY, "press 9 to set up the run and launch it"
 
 

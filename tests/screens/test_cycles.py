@@ -80,14 +80,14 @@ async def test_enter_on_a_step_goes_to_its_screen(cockpit, step, mode):
         assert cockpit.current_mode == mode
 
 
-async def test_next_leads_to_the_gate_before_anything_is_known(two_cycles, app_on):
+async def test_next_leads_to_where_a_run_is_set_up(two_cycles, app_on):
     shutil.rmtree(two_cycles / "cycle2")
     app: ClinasrApp = app_on(two_cycles)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         assert "train" in text_of(app.screen, "#next")
         await press(pilot, "n")
-        assert app.current_mode == "watch"
+        assert app.current_mode == "train"
 
 
 async def test_a_cycle_that_appears_is_shown_without_a_key(two_cycles, app_on):

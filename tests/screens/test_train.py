@@ -330,6 +330,25 @@ async def test_watch_tells_how_far_the_end_or_the_fetching_is(app_with, two_cycl
         assert "✔ its result is here and checked" in text_of(app.screen, "#work")
 
 
+async def test_the_model_of_a_smoke_run_is_marked_on_every_later_screen(two_cycles):
+    folder = two_cycles / "cycle1/models/sft3"
+    folder.mkdir(parents=True)
+    record = {"run_dir": ".", "gate": {"override": "SMOKE"}}
+    (folder / "training_run_info.json").write_text(json.dumps(record))
+    app = ClinasrApp(open_workspace(two_cycles))
+    async with app.run_test(size=(140, 45)) as pilot:
+        await settle(pilot)
+        lines = lines_of(app.screen.query_one("#cycles", LineList))
+        assert "smoke run base + sft3" in next(line for line in lines if line.startswith("2"))
+        assert "smoke run" not in lines[0]
+        assert "sft3 (smoke run) is re-evaluated" in " ".join(lines_of(app.screen.query_one("#steps")))
+        app.session.cycle_in_view = 2
+        await press(pilot, "6")
+        assert "smoke run" in str(app.screen.query_one("#headline-panel").border_title)
+        await press(pilot, "7")
+        assert "base + sft3 smoke run" in text_of(app.screen, "#sides")
+
+
 def test_picture_of_the_form(app, size, picture, monkeypatch):
     app.session.launches.machines["gpu1"] = L40S
     app.session.launches.machines[None] = L40S

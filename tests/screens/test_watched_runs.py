@@ -247,7 +247,8 @@ async def test_a_silent_run_is_looked_at_now_and_then(monkeypatch):
     stalled = replace(RUNNING, health=(Alert("stalled", Level.WARNING, "Nothing new.", ""),))
     shown = iter([RUNNING, stalled, stalled])
     reader = SimpleNamespace(snapshot=lambda now: next(shown, stalled))
-    run = watched(ref=SimpleNamespace(name="sft3"), watch=SimpleNamespace(reader=reader))
+    ref = SimpleNamespace(name="sft3", info={}, host=None)
+    run = watched(ref=ref, watch=SimpleNamespace(reader=reader), ssh=None, readonly=False)
     posted, came = [], asyncio.Event()
 
     def post(message):
