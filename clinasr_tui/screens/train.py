@@ -52,6 +52,8 @@ class TrainScreen(TrainForm):
         self._not_ready: ClinasrError | None = None
         self._judged: object = None
         """What `_ready` was found for: files and base."""
+        self._trouble: ClinasrError | None = None
+        """Why the machine could not be looked at, as it is told."""
 
     def compose_body(self) -> ComposeResult:
         """Facts above, settings beside their reasons, the command; in their place a launch that goes on."""
@@ -184,9 +186,9 @@ class TrainScreen(TrainForm):
         """A machine was looked at, or a launch goes on."""
         if self._draft is not None:
             self._draft = replace(self._draft, machine=self.desk.machines.get(self._draft.host))
-            trouble = self.desk.troubles.get(self._draft.host)
-            if trouble is not None:
-                self.show_problem(trouble)
+            before, self._trouble = self._trouble, self.desk.troubles.get(self._draft.host)
+            if self._trouble is not before:
+                self.show_problem(self._trouble)
         self._draw()
 
     def on_line_list_moved(self, event: LineList.Moved) -> None:

@@ -20,10 +20,12 @@ from clinasr_tui.launch.record import read_record
 from clinasr_tui.remote import run_watch
 from clinasr_tui.screens.smoke_dialog import SmokeDialog
 from clinasr_tui.screens.train import TrainScreen
+from clinasr_tui.screens.trust_dialog import TrustDialog
 from clinasr_tui.screens.watch import WatchScreen
 from clinasr_tui.widgets.line_list import LineList
 from tests.support.dockerd import Dockerd
 from tests.support.driving import press, settle, text_of
+from tests.support.sshd import Sshd
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -169,3 +171,27 @@ async def test_a_blocked_gate_lets_only_the_typed_word_through(
         assert "smoke run" in text_of(app.screen, "#status")
     info = json.loads((workspace / "cycle1/models/sft8/training_run_info.json").read_text())
     assert info["gate"]["override"] == "SMOKE"
+
+
+@pytest.mark.sshd
+async def test_a_machine_of_first_contact_is_looked_at_once_its_key_is_confirmed(
+    workspace: Path, tmp_path: Path
+) -> None:
+    with Sshd(tmp_path / "sshd") as server:
+        (workspace / "clinasr.toml").write_text(
+            f'[ssh]\nconfig = "{server.config}"\nknown_hosts = "{server.known_hosts}"\n'
+        )
+        app = ClinasrApp(open_workspace(workspace))
+        async with app.run_test(size=SIZE) as pilot:
+            await settle(pilot)
+            await press(pilot, "9")
+            app.screen.query_one("#fields", LineList).move_to("host")
+            await press(pilot, "right", "m")
+            await until(lambda: isinstance(app.screen, TrustDialog), "nobody was asked")
+            assert "lab" not in app.session.launches.machines
+            await settle(pilot)
+            await press(pilot, "t")
+            await until(lambda: "lab" in app.session.launches.machines, "the machine was not looked at")
+            await settle(pilot)
+            assert "on lab · " in text_of(app.screen, "#facts")
+            assert app.screen.query_one("#problem").text == ""
