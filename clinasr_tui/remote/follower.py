@@ -121,13 +121,23 @@ class Follower:
         if not self.next_scan:
             for path, have in self.have.items():
                 file = Followed(self.root, len(self.files), path, have)
-                if file.moved_to():
+                if path in EXIT_RECORDS:
+                    self.expect_record(file)
+                elif file.moved_to():
                     self.add(file)
         if not (complete and len(found) <= MAX_FILES) and not self.crowded:
             self.crowded = True
             self.send({"t": "note", "message": "the folder holds too many files; some are not followed"})
         self.soonest_scan = started + 20 * (time.monotonic() - started)  # never above 5 % of a core
         self.next_scan = max(started + SCAN, self.soonest_scan)
+
+    def expect_record(self, file: Followed) -> None:
+        """Say that an exit record the client knows is gone: a new start of the run has moved it away."""
+        if file.offset and file.path not in self.files and not os.path.exists(file.place):
+            file.rewind()
+            self.add(file)
+            header = {"t": "file", "f": file.number, "path": file.path, "id": "", "size": 0}
+            self.send(dict(header, off=0, why="removed"))
 
     def add(self, file: Followed) -> None:
         """Follow one more file."""

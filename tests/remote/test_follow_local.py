@@ -271,3 +271,23 @@ def test_the_follower_is_python_3_6(part):
         if note is not None
     ]
     assert not any(isinstance(note, ast.Subscript | ast.BinOp) for note in evaluated)
+
+
+async def test_an_exit_record_that_was_moved_away_is_not_believed(run, tmp_path):
+    """A resumed run has moved the record of its earlier start and has not said a word yet."""
+    (run / "exit.json").write_text('{"exit_code": 0, "asked": "SIGTERM"}')
+    watch = RunWatch(str(run), mirror=tmp_path / "mirror")
+    async for _ in watch.updates():
+        pass
+    assert watch.reader.snapshot().outcome is Outcome.INTERRUPTED
+    (run / "start_0").mkdir()
+    for name in ("exit.json", "console.log"):
+        (run / name).rename(run / "start_0" / name)
+    (run / "console.log").touch()
+    async with Following(RunWatch(str(run), mirror=tmp_path / "mirror")) as told:
+        await told.caught_up()
+        await asyncio.sleep(1.5)  # longer than an ended run is listened to
+        assert told.contact is Contact.CONNECTED
+        assert told.watch.reader.snapshot().outcome is not Outcome.INTERRUPTED
+        (run / "exit.json").write_text('{"exit_code": 1}')
+        await told.until(lambda: told.watch.reader.snapshot().exit_code == 1, "the new record")
