@@ -174,6 +174,7 @@ _MANIFEST = (
 # --- watch ---------------------------------------------------------------------------------------
 _WATCH = (
     Action("alerts", "a", "alerts", "Every alert with what to do, or only the worst.", "Run", "watch"),
+    Action("end_run", "K", "end run", "End the run: it saves a checkpoint.", "Run", "watch", changes=True),
     Action("toggle_follow", "space", "follow", "Follow the end of the log, or stay.", "Log", "watch"),
     Action("search", "slash", "search", "Look for a text or regular expression.", "Log", "watch"),
     Action("filter", "f", "filter", "Show only lines with a text; ! before it hides them.", "Log", "watch"),
@@ -239,7 +240,6 @@ _WATCH = (
     Action("switcher", "R", "runs", "Every run of the workspace and how it is.", "Run", "watch"),
     Action("app.notices", "b", "bell", "Call at the end: off, bell, desktop.", "Run", "watch", False),
     Action("retry", "r", "retry", "Try the host again now.", "Run", "watch"),
-    Action("end_run", "K", "end run", "End the run: it saves a checkpoint.", "Run", "watch", changes=True),
     Action("resume", "U", "resume", "Go on from its -last checkpoint.", "Run", "watch", changes=True),
     Action("fetch", "F", "fetch", "Bring model and logs here, checked.", "Run", "watch", changes=True),
 )
