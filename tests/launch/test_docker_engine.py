@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
+import os
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +20,7 @@ from clinasr_tui.launch.docker_engine import LABEL, ContainerSpec, ContainerStat
 from clinasr_tui.remote.host import SshSettings, UnreachableError
 from clinasr_tui.remote.hosts import open_host
 from tests.support.dockerd import IMAGE, Dockerd
+from tests.support.registry import Registry
 
 pytestmark = [
     pytest.mark.dockerd,
@@ -155,6 +159,40 @@ def test_the_image_is_named_by_its_content(engine: Engine) -> None:
     assert found is not None
     assert found.digest.startswith("sha256:")
     assert found.size > 1 << 20
+
+
+@pytest.fixture
+def registry(dockerd: Dockerd) -> Iterator[Registry]:
+    """A registry with an image of 3 MB that has its own name and content."""
+    dockerd.docker("rmi", "-f", "own:1", check=False)
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        member = tarfile.TarInfo("own")
+        member.size = 3 << 20
+        tar.addfile(member, io.BytesIO(os.urandom(member.size)))
+    dockerd.import_image("own:1", layer.getvalue())
+    saved = dockerd.save("own:1")
+    dockerd.docker("rmi", "own:1")
+    with Registry(saved, "nvidia/nemo", "25.11.01") as served:
+        yield served
+
+
+def test_an_image_is_pulled_with_progress_and_named_by_its_digest(engine: Engine, registry: Registry) -> None:
+    name, told = f"{registry.address}/nvidia/nemo:25.11.01", []
+    assert engine.image(name) is None
+    found = engine.pull(name, lambda now: told.append(now) is None)
+    assert found == engine.image(name)
+    assert found.digest == f"{registry.address}/nvidia/nemo@{registry.digest}"
+    assert found.size >= 3 << 20
+    assert told[-1].done == told[-1].total > 3 << 20
+    assert [now.done for now in told] == sorted(now.done for now in told)
+
+
+def test_a_pull_can_be_cancelled(engine: Engine, registry: Registry) -> None:
+    name = f"{registry.address}/nvidia/nemo:25.11.01"
+    with pytest.raises(InterruptedError, match="was cancelled"):
+        engine.pull(name, lambda now: not now.total)
+    assert engine.image(name) is None
 
 
 def test_a_pull_without_a_registry_is_one_line(engine: Engine) -> None:

@@ -89,13 +89,17 @@ class Dockerd:
 
     def import_stand_in(self, tag: str = IMAGE) -> None:
         """Make the stand-in image, under NeMo's name unless told another."""
-        command = ["docker", "-H", f"unix://{self.socket}", "import", "-m", STAND_IN, "-", tag]
-        importing = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        assert importing.stdin is not None
-        with importing.stdin as stream:
-            stream.write(_root_filesystem())
-        if importing.wait():
-            raise RuntimeError("the stand-in image could not be imported")
+        self.import_image(tag, _root_filesystem(), STAND_IN)
+
+    def import_image(self, tag: str, root: bytes, message: str = "") -> None:
+        """Make an image of a tar."""
+        command = ["docker", "-H", f"unix://{self.socket}", "import", "-m", message, "-", tag]
+        subprocess.run(command, input=root, check=True, stdout=subprocess.DEVNULL)
+
+    def save(self, tag: str) -> bytes:
+        """What `docker save` gives of an image."""
+        command = ["docker", "-H", f"unix://{self.socket}", "save", tag]
+        return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 def _root_filesystem() -> bytes:
