@@ -117,7 +117,7 @@ class LaunchDesk:
 
         self.machines.pop(host, None)
         try:
-            async with await asyncio.to_thread(open_host, host, self._ssh()) as entered:
+            async with await asyncio.to_thread(open_host, host, self._ssh(host)) as entered:
                 self.machines[host] = await look(entered, root, socket=socket)
         except HostKeyError as error:
             self.troubles[host] = error
@@ -163,7 +163,7 @@ class LaunchDesk:
         self._task = asyncio.current_task()
         folder = order.cycle.folder / "models" / order.plan.places.run
         try:
-            async with await asyncio.to_thread(open_host, order.host, self._ssh()) as host:
+            async with await asyncio.to_thread(open_host, order.host, self._ssh(order.host)) as host:
                 await launch_run(
                     order.plan,
                     order.cycle,
@@ -246,7 +246,7 @@ class LaunchDesk:
             work.text = f"waiting for the -last checkpoint: {seconds:.0f} s (killed after {STOP_SECONDS} s)"
             self._post(LaunchChanged())
 
-        async with await asyncio.to_thread(open_host, ref.host, self._ssh()) as host:
+        async with await asyncio.to_thread(open_host, ref.host, self._ssh(ref.host)) as host:
             ended = await cancel(handle, host, tell=waited)
             saved = await _saved(host, handle.run_dir)
         first = "the run has ended" if ended else "the run was over already"
@@ -270,7 +270,7 @@ class LaunchDesk:
             self._post(LaunchChanged())
             return True
 
-        result = await fetch_result(ref.folder, self._ssh(), told)
+        result = await fetch_result(ref.folder, self._ssh(ref.host), told)
         best = result.best
         named = f"; best checkpoint: {best.name} (on the machine)" if best is not None else ""
         model = "adapted_model.nemo (the last weights)" if result.model else "no model was left by the run"
@@ -278,10 +278,10 @@ class LaunchDesk:
 
     # --- helpers -------------------------------------------------------------------------------
 
-    def _ssh(self) -> SshSettings:
-        from clinasr_tui.remote.host import SshSettings
+    def _ssh(self, host: str | None) -> SshSettings:
+        from clinasr_tui.box.access import ssh_for
 
-        return SshSettings(config=self._settings.ssh_config, known_hosts=self._settings.known_hosts)
+        return ssh_for(host, self._settings.ssh_config, self._settings.known_hosts)
 
 
 async def _saved(host: Any, run_dir: str) -> str:

@@ -55,11 +55,12 @@ class WatchedRun:
     @classmethod
     def of(cls, ref: RunRef, settings: Settings, *, readonly: bool = False) -> WatchedRun:
         """The run of a workspace, mirrored in its folder; `readonly`: in a copy of its own."""
-        from clinasr_tui.remote.run_watch import Contact, RunWatch, SshSettings
+        from clinasr_tui.box.access import ssh_for
+        from clinasr_tui.remote.run_watch import Contact, RunWatch
         from clinasr_tui.training.log_store import LogStore
 
         run_dir = ref.run_dir if ref.host is not None else str(ref.folder / ref.run_dir)
-        ssh = SshSettings(config=settings.ssh_config, known_hosts=settings.known_hosts)
+        ssh = ssh_for(ref.host, settings.ssh_config, settings.known_hosts)
         watch = RunWatch(
             run_dir,
             host=ref.host,

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.yes and not _confirmed(found):
         note("cancelled: the run goes on")
         return ExitCode.DECLINED
-    ssh = ssh_settings(args, found.cycle)
+    ssh = ssh_settings(args, found.cycle, found.host)
     return asyncio.run(trusting(args, found.host, ssh, lambda: _end(args, found, ssh)))
 
 

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 async def _look(args: argparse.Namespace) -> list[Check]:
     from clinasr_tui.launch.doctor import brev, machine_checks
 
-    ssh = ssh_settings(args, Path.cwd())
+    ssh = ssh_settings(args, Path.cwd(), args.host)
     found = await trusting(
         args,
         args.host,

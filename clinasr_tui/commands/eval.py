@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 once it is scored, whatever the verdict; rows without a transcript are told."""
     evaluation = prepare(args.cycle, _choices(args))
-    ssh = ssh_settings(args, args.cycle)
+    ssh = ssh_settings(args, args.cycle, evaluation.host)
     for line in _what(evaluation):
         note(line)
     try:

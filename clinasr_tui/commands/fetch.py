@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 once the model is here and checked, 1 while the run goes on or if it left no model."""
     found = launched_run(args.run)
-    ssh = ssh_settings(args, found.cycle)
+    ssh = ssh_settings(args, found.cycle, found.host)
     result = asyncio.run(trusting(args, found.host, ssh, lambda: _fetch(args, found, ssh)))
     _say(args, found, result)
     return ExitCode.OK if result.model else ExitCode.NO

@@ -26,13 +26,15 @@ def add_ssh(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def ssh_settings(args: argparse.Namespace, near: Path) -> SshSettings:
-    """The options, else what the workspace around `near` says."""
+def ssh_settings(args: argparse.Namespace, near: Path, host: str | None) -> SshSettings:
+    """The options, else what the workspace around `near` says of that host."""
+    from clinasr_tui.box.access import ssh_for
+
     settings = settings_of(near)
-    return SshSettings(
-        config=args.ssh_config or settings.ssh_config,
-        known_hosts=args.known_hosts or settings.known_hosts,
-    )
+    known_hosts = args.known_hosts or settings.known_hosts
+    if args.ssh_config is not None:
+        return SshSettings(config=args.ssh_config, known_hosts=known_hosts)
+    return ssh_for(host, settings.ssh_config, known_hosts)
 
 
 async def trusting(

@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
                 return ExitCode.DECLINED
             override = OVERRIDE_WORD if is_terminal() else ""
     gate = {} if args.dry_run else gate_note(ready.gate, override)
-    ssh = ssh_settings(args, args.cycle)
+    ssh = ssh_settings(args, args.cycle, host_name)
     job = _Job(args, cycle, choices, ready, host_name, ssh)
     work = job.describe if args.dry_run else lambda: job.launch(gate)
     return asyncio.run(trusting(args, host_name, ssh, work))

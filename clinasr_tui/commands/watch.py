@@ -92,7 +92,7 @@ def _launched(args: argparse.Namespace) -> LaunchedRun | None:
 
 async def _watch(args: argparse.Namespace, launched: LaunchedRun | None = None) -> RunSnapshot:
     """Follow the run; a first contact is trusted only if `--trust` names its very fingerprint."""
-    ssh = ssh_settings(args, launched.cycle if launched else Path.cwd())
+    ssh = ssh_settings(args, launched.cycle if launched else Path.cwd(), args.host)
     return await trusting(args, args.host, ssh, lambda: _follow(args, ssh, launched))
 
 

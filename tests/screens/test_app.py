@@ -78,7 +78,7 @@ async def test_the_footer_fits_and_names_the_screens(bare):
             await settle(pilot)
             footer = bare.screen.query("KeyLine").last()
             shown = "".join(segment.text for segment in footer.render_line(0))
-            assert shown.strip().endswith("q quit")
+            assert shown.strip().endswith("? q")
             # Train has its key (9) but no room: Gate and the steps lead to it.
             assert all(title in shown for name, title in SCREENS.items() if name != "train")
 
