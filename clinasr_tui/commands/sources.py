@@ -77,7 +77,7 @@ def load_cycle(cycle: Cycle) -> Source:
     raise InputError(
         "no transcripts (per_sample.json, offline_hyps.jsonl) and no leaderboard",
         where=str(cycle.folder),
-        remedy="Transcribe the manifest first (the eval stage), then score it",
+        remedy="Transcribe the manifest first: clinasr-tui eval CYCLE --model BASE",
     )
 
 

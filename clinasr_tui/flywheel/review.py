@@ -53,7 +53,7 @@ def scored_cycle(cycle: Cycle, progress: Progress | None = None) -> ScoredCycle:
         raise InputError(
             "no transcripts (per_sample.json, offline_hyps.jsonl)",
             where=cycle.folder.name,
-            remedy="Transcribe the manifest first (the eval stage); the cycle then appears here by itself",
+            remedy="Transcribe the manifest first (clinasr-tui eval); the cycle then appears here by itself",
         )
     warnings: list[str] = []
     try:

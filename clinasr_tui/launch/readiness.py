@@ -77,6 +77,6 @@ def _board(cycle: Cycle, progress: Progress | None) -> Leaderboard:
         raise InputError(
             "no transcripts (per_sample.json, offline_hyps.jsonl): the gate cannot be judged",
             where=str(cycle.folder),
-            remedy="Transcribe and score the manifest first (the eval stage)",
+            remedy="Transcribe and score the manifest first: clinasr-tui eval CYCLE --model BASE",
         )
     return build_leaderboard(scored_cycle(cycle, progress).rows)

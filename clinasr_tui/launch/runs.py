@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from clinasr_tui.launch.machine import Machine
     from clinasr_tui.remote.host import Host
 
+_PRETRAINED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 OVERRIDE_WORD = "SMOKE"
 """What an operator types to run under a blocked gate; it stays in the run's record."""
 
@@ -166,6 +168,11 @@ def base_of(choices: Choices, configured: str) -> str:
         )
     if base.endswith(".nemo") and not Path(base).expanduser().is_file():
         raise InputError("no such model", where=base, remedy="Name a .nemo file or a pretrained model")
+    if not base.endswith(".nemo") and not _PRETRAINED.fullmatch(base):
+        raise InputError(
+            f"{visible(base)!r} is no name of a pretrained model",
+            remedy="Name one as the hub does (owner/name), or a .nemo file",
+        )
     return base
 
 

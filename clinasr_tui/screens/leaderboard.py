@@ -71,7 +71,7 @@ class LeaderboardScreen(CockpitScreen):
         if cycle is None:
             self._board = None
             self._draw()
-            self.show_problem("no cycle has transcripts yet: transcribe the manifest first (the eval stage)")
+            self.show_problem("no cycle has transcripts yet: transcribe one first: clinasr-tui eval CYCLE")
             return
         self.retitle(f"Leaderboard · cycle {cycle.number}")
         name = f" · {visible(cycle.model)}" if cycle.model else ""

@@ -118,6 +118,7 @@ def test_a_dry_run_says_the_exact_command_and_sends_nothing(clinasr: Command, ma
         (["--base", "nvidia/nemotron-speech-streaming-en-0.6b"], 2, "is refused: SFT of a cache-aware"),
         (["--lr", "2"], 2, "the learning rate is above 0 and below 1"),
         (["--nodes", "2"], 2, "a run launched from here uses one machine"),
+        (["--base", "base.nemo (6 M parameters)"], 2, "is no name of a pretrained model"),
         (["--run", "../x"], 2, "is no name for a run"),
         (["--resume"], 2, "name the run to resume"),
         (["--resume", "--run", "none"], 2, "there is no run none to resume"),
