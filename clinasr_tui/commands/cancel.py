@@ -55,7 +55,7 @@ def _confirmed(found: LaunchedRun) -> bool:
 
 async def _end(args: argparse.Namespace, found: LaunchedRun, ssh: SshSettings) -> int:
     from clinasr_tui.launch.fetch import open_folder
-    from clinasr_tui.launch.result import checkpoints_of
+    from clinasr_tui.launch.result import checkpoints_of, close_record
     from clinasr_tui.remote.hosts import open_host
 
     line = StatusLine(seen=sys.stderr.isatty())
@@ -69,6 +69,7 @@ async def _end(args: argparse.Namespace, found: LaunchedRun, ssh: SshSettings) -
             )
             async with open_folder(host, found.handle.run_dir) as there:
                 saved = [one for one in checkpoints_of(there.files) if one.is_last]
+        await close_record(found.folder, ssh)
     finally:
         line.erase()
     _say(args, found, saved, ended=ended)

@@ -106,22 +106,24 @@ async def fetch_result(
                 remedy=f"Watch it (clinasr-tui watch {folder}), fetch afterwards",
             )
         await settle_by_name(handle, host)
-        snapshot = await _mirrored(folder, handle, host_name, ssh)
-        complete_record(folder, snapshot, folder / MIRROR_FOLDER / "exit.json", over=True)
+        snapshot = await close_record(folder, ssh)
         async with open_folder(host, handle.run_dir) as there:
             result = await _fetch(folder, handle, there, snapshot, tell, checkpoints)
     amend_record(folder, {"result": _document(result)})
     return result
 
 
-async def _mirrored(folder: Path, handle: RunHandle, host_name: str | None, ssh: SshSettings) -> RunSnapshot:
-    """Complete the mirror; what the run's files say."""
-    mirror = folder / MIRROR_FOLDER
-    watch = RunWatch(handle.run_dir, host=host_name, name=handle.run, mirror=mirror, ssh=ssh)
+async def close_record(folder: Path, ssh: SshSettings) -> RunSnapshot:
+    """Complete the mirror and the record of a run whose process lives no more; what its files say."""
+    record, mirror = read_record(folder), folder / MIRROR_FOLDER
+    handle = handle_of(record)
+    watch = RunWatch(handle.run_dir, host=record.get("host"), name=handle.run, mirror=mirror, ssh=ssh)
     async with aclosing(watch.updates(once=True)) as updates:
         async for _ in updates:
             pass
-    return watch.reader.snapshot()
+    snapshot = watch.reader.snapshot()
+    complete_record(folder, snapshot, watch.mirror_path("exit.json"), over=True)
+    return snapshot
 
 
 async def _fetch(

@@ -239,6 +239,8 @@ def test_launch_cancel_resume_and_fetch_over_ssh(
     assert ended.returncode == 0, ended.stderr
     assert "saved: wait-ssh--val_wer=0.0833-epoch=1-last.ckpt" in ended.stderr
     assert "clinasr-tui train cycle1 --run wait-ssh --resume" in ended.stderr
+    record = record_of(here, "wait-ssh")
+    assert (record["state"], record["outcome"], record["exit_code"]) == ("ended", "interrupted", 0)
     assert clinasr("cancel", "cycle1/models/wait-ssh", "--yes", *reach).returncode == 1
 
     elsewhere = clinasr(*train, "--resume", "--host", "other")
