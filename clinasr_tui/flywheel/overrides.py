@@ -22,7 +22,7 @@ CONTAINER_NEMO = "/opt/NeMo"
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # What Hydra's grammar reads as it stands; all else is quoted.
-_PLAIN = re.compile(r"(?!(?:null|true|false|inf|nan)$)[A-Za-z/][A-Za-z0-9_./%@+-]*", re.IGNORECASE)
+_PLAIN = re.compile(r"(?!(?i:null|true|false|inf|nan)\Z)[A-Za-z/][A-Za-z0-9_./%@+-]*")
 # A backslash or `$` has a meaning of its own in Hydra even inside quotes.
 _UNUSABLE = re.compile(r"[\\$\x00-\x1f\x7f]")
 

@@ -101,7 +101,8 @@ def test_hydra_reads_back_any_usable_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["12", ".1", "1e5", "null", "True", "nan", "-inf", "a=b", "it's", "{x}", " a "]
+    "text",
+    ["12", ".1", "1e5", "null", "True", "nan", "-inf", "a=b", "it's", "{x}", " a ", "\u0130", "\u212a"],
 )
 def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
     assert PARSER.parse_override(f"key={hydra_text(text, 'key')}").value() == text
