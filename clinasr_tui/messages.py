@@ -17,28 +17,26 @@ if TYPE_CHECKING:
     from clinasr_tui.errors import HostKeyError
 
 
+class News(Message, bubble=False):
+    """One of a kind says all: a later one replaces those that wait."""
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, type(self))
+
+
 @dataclass
-class WorkspaceChanged(Message, bubble=False):
+class WorkspaceChanged(News, bubble=False):
     """A file of the workspace came, went or changed."""
 
-    def can_replace(self, message: Message) -> bool:
-        return isinstance(message, WorkspaceChanged)
-
 
 @dataclass
-class FactsChanged(Message, bubble=False):
+class FactsChanged(News, bubble=False):
     """A background result that the stepper shows is known now."""
 
-    def can_replace(self, message: Message) -> bool:
-        return isinstance(message, FactsChanged)
-
 
 @dataclass
-class WorkChanged(Message, bubble=False):
+class WorkChanged(News, bubble=False):
     """Long work has begun or ended; the session's `jobs` are what goes on."""
-
-    def can_replace(self, message: Message) -> bool:
-        return isinstance(message, WorkChanged)
 
 
 @dataclass
@@ -75,11 +73,8 @@ class HostKeyUnknown(Message, bubble=False):
 
 
 @dataclass
-class BoxChanged(Message, bubble=False):
+class BoxChanged(News, bubble=False):
     """There is news of a rented box, its cost or offers; read them from the session's `boxes`."""
-
-    def can_replace(self, message: Message) -> bool:
-        return isinstance(message, BoxChanged)
 
 
 @dataclass
@@ -91,11 +86,8 @@ class BoxKeyUnknown(Message, bubble=False):
 
 
 @dataclass
-class LaunchChanged(Message, bubble=False):
+class LaunchChanged(News, bubble=False):
     """A launch, the end or the fetching of a run goes on; read it from the session's `launches`."""
-
-    def can_replace(self, message: Message) -> bool:
-        return isinstance(message, LaunchChanged)
 
 
 @dataclass

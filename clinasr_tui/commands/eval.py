@@ -7,12 +7,10 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clinasr_tui.commands.host_options import add_ssh, ssh_settings, trusting
+from clinasr_tui.commands.host_options import add_place, add_ssh, ssh_settings, trusting
 from clinasr_tui.commands.output import add_json, add_priority, note, print_json, print_lines, shown
 from clinasr_tui.errors import ExitCode
-from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.eval_choices import EvalChoices, prepare
-from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,18 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only-general", action="store_true", help="only the general set, into CYCLE itself (the base's)"
     )
     parser.add_argument("--again", action="store_true", help="do not go on with an earlier attempt's rows")
-    where = parser.add_argument_group("where and how it runs")
-    where.add_argument(
-        "--backend", type=Backend, choices=list(Backend), help="default: docker on a host, else local"
-    )
-    where.add_argument("--image", default="", help=f"default: {NEMO_IMAGE}")
-    where.add_argument("--root", default="", metavar="DIR", help="folder there (default: ~/clinasr)")
-    where.add_argument("--cpu", action="store_true", help="without a GPU")
+    where = add_place(parser, backend="default: docker on a host, else local", cpu="without a GPU")
     where.add_argument("--batch-size", type=int, default=0, metavar="N", help="rows at a time at most")
-    where.add_argument("--python", default="", metavar="PATH", help="the Python that has NeMo")
-    where.add_argument(
-        "--docker-socket", default="", metavar="PATH", help=f"of its Docker engine (default: {DOCKER_SOCKET})"
-    )
     add_priority(parser)
     add_ssh(parser)
     add_json(parser)
@@ -99,7 +87,7 @@ def _choices(args: argparse.Namespace) -> EvalChoices:
         root=args.root,
         python=args.python,
         socket=args.docker_socket,
-        cpu=args.cpu,
+        cpu=bool(args.cpu),
         batch_size=max(0, args.batch_size),
         out_cycle=args.out_cycle,
         general=args.general,

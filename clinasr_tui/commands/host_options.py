@@ -10,6 +10,8 @@ from typing import TypeVar
 from clinasr_tui.commands.output import note
 from clinasr_tui.commands.sources import settings_of
 from clinasr_tui.errors import HostKeyError
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
+from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.remote.host import SshSettings
 
 T = TypeVar("T")
@@ -24,6 +26,20 @@ def add_ssh(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust", metavar="SHA256:…", help="confirm a host's key at first contact by its fingerprint"
     )
+
+
+def add_place(parser: argparse.ArgumentParser, *, backend: str, cpu: str) -> argparse._ArgumentGroup:
+    """Where and how work on a machine runs; the help of two options is the command's own."""
+    where = parser.add_argument_group("where and how it runs")
+    where.add_argument("--backend", type=Backend, choices=list(Backend), help=backend)
+    where.add_argument("--image", default="", help=f"default: {NEMO_IMAGE}")
+    where.add_argument("--root", default="", metavar="DIR", help="folder there (default: ~/clinasr)")
+    where.add_argument("--cpu", action="store_true", default=None, help=cpu)
+    where.add_argument("--python", default="", metavar="PATH", help="the Python that has NeMo")
+    where.add_argument(
+        "--docker-socket", default="", metavar="PATH", help=f"of its Docker engine (default: {DOCKER_SOCKET})"
+    )
+    return where
 
 
 def ssh_settings(args: argparse.Namespace, near: Path, host: str | None) -> SshSettings:

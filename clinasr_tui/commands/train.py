@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.commands.consent_prompt import ask_word, is_terminal
-from clinasr_tui.commands.host_options import add_ssh, ssh_settings, trusting
+from clinasr_tui.commands.host_options import add_place, add_ssh, ssh_settings, trusting
 from clinasr_tui.commands.output import add_json, note, print_json, print_lines, shown
 from clinasr_tui.commands.progress import progress_line
 from clinasr_tui.commands.sources import settings_of, workspace_of
@@ -25,7 +25,6 @@ from clinasr_tui.errors import ExitCode, InputError
 from clinasr_tui.flywheel.recipe import PRECISIONS, SETTINGS, Recipe
 from clinasr_tui.flywheel.workspace import open_cycle
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
-from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.runs import OVERRIDE_WORD, Choices, as_before, gate_note, host_of
 
 if TYPE_CHECKING:
@@ -68,16 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar=None if choices else setting.name.rsplit("_", 1)[-1].upper(),
             help=setting.why.replace("%", "%%"),
         )
-    where = parser.add_argument_group("where and how it runs")
-    where.add_argument("--backend", type=Backend, choices=list(Backend), help="default: docker")
-    where.add_argument("--image", default="", help=f"default: {NEMO_IMAGE}")
-    where.add_argument("--root", default="", metavar="DIR", help="folder there (default: ~/clinasr)")
-    where.add_argument("--cpu", action="store_true", default=None, help="without a GPU: CTC and RNNT bases")
+    where = add_place(parser, backend="default: docker", cpu="without a GPU: CTC and RNNT bases")
     where.add_argument("--nemo-root", default="", metavar="DIR", help="NeMo checkout (backend local)")
-    where.add_argument("--python", default="", metavar="PATH", help="the Python that has NeMo")
-    where.add_argument(
-        "--docker-socket", default="", metavar="PATH", help=f"of its Docker engine (default: {DOCKER_SOCKET})"
-    )
     add_ssh(parser)
     add_json(parser)
 

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clinasr_tui.errors import InputError, RemoteError
-from clinasr_tui.launch import signal_process
+from clinasr_tui.errors import InputError
+from clinasr_tui.launch import process_start, signal_process
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.engine_on import engine_on
 from clinasr_tui.launch.send import Item, send
-from clinasr_tui.remote.scripts import ask
+from clinasr_tui.remote.scripts import ask, succeeds
 
 if TYPE_CHECKING:
     from clinasr_tui.launch.docker_engine import ContainerState
@@ -108,7 +108,7 @@ async def _end_process(handle: RunHandle, host: Host, seconds: int, tell: Callab
         tell(waited)
         number = signal.SIGKILL if waited > seconds else 0
         await asyncio.sleep(_LOOK_SECONDS)
-    if not await _has_record(handle, host):
+    if not await succeeds(host, ["test", "-e", f"{handle.run_dir}/exit.json"]):
         # The wrapper had gone before, or was killed: what is known is what the run was sent.
         name = signal.Signals(number or signal.SIGTERM).name
         await _write_record(handle, host, {"exit_code": None, "signal": name, "asked": "SIGTERM"})
@@ -117,7 +117,7 @@ async def _end_process(handle: RunHandle, host: Host, seconds: int, tell: Callab
 
 async def _signalled(handle: RunHandle, host: Host, number: int) -> bool:
     request = {"folder": handle.run_dir, "signal": int(number)}
-    answer = await ask(host, (signal_process,), request, "signalled", _ANSWER_SECONDS)
+    answer = await ask(host, (process_start, signal_process), request, "signalled", _ANSWER_SECONDS)
     return answer.get("alive") is True
 
 
@@ -128,7 +128,7 @@ async def settle(handle: RunHandle, host: Host, state: ContainerState | None = N
     """
     if state is None or state.running or state.exit_code is None:
         return False
-    if await _has_record(handle, host):
+    if await succeeds(host, ["test", "-e", f"{handle.run_dir}/exit.json"]):
         return False
     document: dict[str, object] = {
         "exit_code": state.exit_code,
@@ -143,17 +143,6 @@ async def settle(handle: RunHandle, host: Host, state: ContainerState | None = N
 async def _write_record(handle: RunHandle, host: Host, document: dict[str, object]) -> None:
     by = "written from outside: the run itself could not leave a record"
     await send(host, handle.run_dir, [Item("exit.json", json.dumps({**document, "by": by}).encode())])
-
-
-async def _has_record(handle: RunHandle, host: Host) -> bool:
-    process = await host.start(["test", "-e", f"{handle.run_dir}/exit.json"])
-    try:
-        code, _ = await process.wait()
-    finally:
-        await process.close()
-    if code is None:
-        raise RemoteError("the run folder cannot be looked at", where=host.name)
-    return code == 0
 
 
 async def settle_by_name(handle: RunHandle, host: Host) -> bool:

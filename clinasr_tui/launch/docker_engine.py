@@ -17,7 +17,7 @@ from docker import errors
 from docker.types import DeviceRequest, Mount
 
 from clinasr_tui.errors import RemoteError
-from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET, NVIDIA_RUNTIME
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.text import visible
 
@@ -34,7 +34,7 @@ _TROUBLE = (
     (
         "could not select device driver",
         "Docker has no NVIDIA runtime here",
-        "Install nvidia-container-toolkit, run `nvidia-ctk runtime configure --runtime=docker`, restart it",
+        NVIDIA_RUNTIME,
     ),
     ("no space left on device", "its disk is full", "Make room (`docker system df` shows what images take)"),
     (

@@ -11,7 +11,7 @@ from clinasr_tui import __version__
 from clinasr_tui.box.brev import BrevCli, NotSignedInError
 from clinasr_tui.errors import ClinasrError, HostKeyError
 from clinasr_tui.flywheel.recipe import LEAST_GPU_MIB
-from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET, NVIDIA_RUNTIME
 from clinasr_tui.launch.engine_on import engine_on
 from clinasr_tui.launch.flow import IMAGE_BYTES
 from clinasr_tui.launch.lacks import DOCKER_TROUBLE
@@ -126,8 +126,5 @@ async def _docker(host: Host, machine: Machine, socket: str, needed: bool) -> Ch
     there = f"{NEMO_IMAGE} is there" if image else f"{NEMO_IMAGE} will be pulled at the first launch"
     detail = f"engine {facts.version}, {there}"
     if machine.gpus and not facts.nvidia:
-        remedy = (
-            "Install nvidia-container-toolkit, `nvidia-ctk runtime configure --runtime=docker`, restart it"
-        )
-        return Check("docker", False, f"{detail}, no NVIDIA runtime", remedy, needed)
+        return Check("docker", False, f"{detail}, no NVIDIA runtime", NVIDIA_RUNTIME, needed)
     return Check("docker", True, detail, needed=needed)

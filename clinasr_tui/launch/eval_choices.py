@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.files import open_input
 from clinasr_tui.flywheel.nemo_file import read_nemo
+from clinasr_tui.flywheel.tuned_models import FETCHED_NAME
 from clinasr_tui.flywheel.workspace import RUN_INFO_FILE, open_cycle, open_workspace
 from clinasr_tui.launch.control import handle_of
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
@@ -19,7 +20,6 @@ from clinasr_tui.launch.eval_plan import EvalPlaces, EvalPlan
 from clinasr_tui.launch.places import DEFAULT_ROOT, file_name
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.record import read_record
-from clinasr_tui.launch.result import MODEL_FILE
 from clinasr_tui.text import visible
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def _model_of(
                 where=str(path),
                 remedy="Save the model with a validation_ds",
             )
-        label = name if run and path.name == MODEL_FILE else path.stem
+        label = name if run and path.name == FETCHED_NAME else path.stem
         return EvalModel(label, str(path), _digest(path), run=name, trained_on=trained_on), choices.host, root
     if path.exists() or not _PRETRAINED.fullmatch(choices.model):
         raise InputError(
@@ -258,7 +258,7 @@ def _model_of(
 
 def _model_of_run(run: RunRef, choices: EvalChoices) -> tuple[EvalModel, str | None, str]:
     """The last weights of a run: where they lie on its machine, or as they were fetched."""
-    fetched = run.folder / MODEL_FILE
+    fetched = run.folder / FETCHED_NAME
     elsewhere = choices.host is not None and choices.host != run.host
     if fetched.is_file() and (elsewhere or run.host is None) and not choices.best:
         found = EvalModel(run.name, str(fetched), _digest(fetched), run=run.name, trained_on=run.cycle)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from clinasr_tui.launch.eval_choices import Evaluation
+    from clinasr_tui.launch.eval_plan import EvalPlan
     from clinasr_tui.launch.eval_rows import Untranscribed
     from clinasr_tui.launch.flow import Tell
     from clinasr_tui.launch.transcription import Transcripts
@@ -72,27 +73,9 @@ async def evaluate(
     if _made_before(evaluation, names):
         return Evaluated(evaluation.folder, evaluation.number, (), (), True, ())
     if not choices.only_general:
-        main = await transcribe(
-            plan,
-            evaluation.manifest,
-            evaluation.local_folder(plan),
-            connect,
-            tell,
-            host_name=evaluation.host,
-            socket=evaluation.socket,
-        )
-        _expect_some(main, evaluation.manifest)
+        main = await _transcribed(evaluation, plan, evaluation.manifest, connect, tell)
     if general_plan is not None and choices.general is not None:
-        general = await transcribe(
-            general_plan,
-            choices.general,
-            evaluation.local_folder(general_plan),
-            connect,
-            tell,
-            host_name=evaluation.host,
-            socket=evaluation.socket,
-        )
-        _expect_some(general, choices.general)
+        general = await _transcribed(evaluation, general_plan, choices.general, connect, tell)
     notes = await asyncio.to_thread(write_cycle, evaluation, main, general, names)
     return Evaluated(
         evaluation.folder,
@@ -102,6 +85,23 @@ async def evaluate(
         False,
         tuple(notes),
     )
+
+
+async def _transcribed(
+    evaluation: Evaluation, plan: EvalPlan, manifest: Path, connect: Callable[[], Host], tell: Tell
+) -> Transcripts:
+    """One manifest's transcripts, at least one of them."""
+    done = await transcribe(
+        plan,
+        manifest,
+        evaluation.local_folder(plan),
+        connect,
+        tell,
+        host_name=evaluation.host,
+        socket=evaluation.socket,
+    )
+    _expect_some(done, manifest)
+    return done
 
 
 def _is_the_cycles_own(evaluation: Evaluation, names: list[str]) -> bool:

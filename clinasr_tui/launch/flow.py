@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.flywheel.recipe import objections
-from clinasr_tui.launch import data_check, detach
+from clinasr_tui.launch import data_check, detach, process_start
 from clinasr_tui.launch.control import RunHandle, cancel, is_alive
-from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET, NVIDIA_RUNTIME
 from clinasr_tui.launch.engine_on import engine_on
 from clinasr_tui.launch.machine import Machine, look
 from clinasr_tui.launch.packing import pack
 from clinasr_tui.launch.plan import Backend
 from clinasr_tui.launch.send import Sent, send
-from clinasr_tui.remote.scripts import ask
+from clinasr_tui.remote.scripts import ask, succeeds
 from clinasr_tui.text import visible
 
 if TYPE_CHECKING:
@@ -174,19 +174,14 @@ async def start_process(job: Job, host: Host, tell: Tell, ship: Ship[T]) -> tupl
     shipped = await ship("")
     told(tell, Progress(Step.START))
     request = {"argv": job.started_by, "folder": folder}
-    starting = asyncio.ensure_future(ask(host, (detach,), request, "started", _START_SECONDS))
+    starting = asyncio.ensure_future(ask(host, (process_start, detach), request, "started", _START_SECONDS))
     answer = await _or_undo(starting, lambda: cancel(handle, host, seconds=_UNDO_SECONDS))
     return shipped, str(answer.get("pid"))
 
 
 async def _expect_script(plan: Plan, host: Host) -> None:
     script = plan.files.script
-    process = await host.start(["test", "-f", script])
-    try:
-        code, _ = await process.wait()
-    finally:
-        await process.close()
-    if code:
+    if not await succeeds(host, ["test", "-f", script]):
         raise RemoteError(
             "NeMo's script is not there",
             where=f"{host.name}:{script}",
@@ -266,8 +261,7 @@ def _image(engine: Engine, job: Job, machine: Machine, tell: Tell) -> ImageFacts
         raise RemoteError(
             "Docker has no NVIDIA runtime there",
             where=machine.name,
-            remedy="Install nvidia-container-toolkit, run `nvidia-ctk runtime configure --runtime=docker`, "
-            "restart docker.",
+            remedy=f"{NVIDIA_RUNTIME}.",
         )
     found = engine.image(job.image)
     if found is not None:

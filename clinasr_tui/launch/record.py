@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.bases import base_standing
 from clinasr_tui.flywheel.files import open_input, write_atomically
 from clinasr_tui.flywheel.workspace import RUN_INFO_FILE
+from clinasr_tui.training.run_document import finite
 
 if TYPE_CHECKING:
     from clinasr_tui.box.record import BoxRecord
@@ -119,8 +119,8 @@ def end_record(snapshot: RunSnapshot, exit_record: Mapping[str, Any] | None = No
         "exit_code": snapshot.exit_code,
         "ended_at": at if isinstance(at, int | float) else snapshot.last_activity or time.time(),
         "end": {
-            "train_loss": _finite(snapshot.train_loss),
-            "val_wer": [[step, _finite(value)] for step, value in snapshot.val_wer],
+            "train_loss": finite(snapshot.train_loss),
+            "val_wer": [[step, finite(value)] for step, value in snapshot.val_wer],
             "steps": None if snapshot.step is None else snapshot.step + 1,
             "max_steps": snapshot.max_steps,
             "points": snapshot.points,
@@ -141,10 +141,6 @@ def end_record(snapshot: RunSnapshot, exit_record: Mapping[str, Any] | None = No
             key: left.get(key) for key in ("signal", "asked", "oom", "started", "queued_seconds", "by")
         }
     return found
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> Path:

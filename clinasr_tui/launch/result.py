@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from clinasr_tui.flywheel.tuned_models import FETCHED_NAME
 from clinasr_tui.flywheel.workspace import MIRROR_FOLDER, NOT_STARTED
 from clinasr_tui.launch.control import RunHandle, handle_of, is_alive, settle_by_name
 from clinasr_tui.launch.ending import complete_record
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from clinasr_tui.remote.host import SshSettings
     from clinasr_tui.training.snapshot import RunSnapshot
 
-MODEL_FILE = "adapted_model.nemo"
 FILES_FOLDER, CHECKPOINTS_FOLDER = "files", "checkpoints"
 _MACHINERY = ("pid.json", "child.json", "run_and_record.py")
 """What the launch left in the run's folder for itself."""
@@ -140,12 +140,12 @@ async def _fetch(
         if not file.path.startswith(_CHECKPOINTS) and file.path not in _MACHINERY:
             await _keep(folder, there, file, tell)
             files += 1
-    digest = await there.fetch(model, folder / MODEL_FILE, tell) if model else ""
+    digest = await there.fetch(model, folder / FETCHED_NAME, tell) if model else ""
     if with_checkpoints:
         for one in points:
             await there.fetch(one.file, folder / CHECKPOINTS_FOLDER / one.name, tell)
     return Result(
-        model=folder / MODEL_FILE if model else None,
+        model=folder / FETCHED_NAME if model else None,
         model_bytes=model.size if model else 0,
         sha256=digest,
         files=files,
@@ -179,7 +179,7 @@ def _document(result: Result) -> dict[str, Any]:
         "fetched_at": time.time(),
         "complete": True,
         "model": {
-            "file": MODEL_FILE,
+            "file": FETCHED_NAME,
             "weights": "last",
             "bytes": result.model_bytes,
             "sha256": result.sha256,

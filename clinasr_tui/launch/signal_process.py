@@ -5,22 +5,16 @@ Python 3.6. The request is {"folder": str, "signal": n}; signal 0 only looks. Th
 {"t": "signalled", "alive": bool}. A process that only has the same id is left alone.
 """
 
-# ruff: noqa: PTH118, PTH123, UP031
+# ruff: noqa: PTH118, PTH123
 
 import json
 import os
 import sys
 from typing import Any
 
-
-def begun(pid: int) -> str:
-    """When a process began, in the kernel's ticks; "" if there is none."""
-    try:
-        with open("/proc/%d/stat" % pid) as stream:
-            fields = stream.read().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] == "Z" else fields[19]
+# The two go to the host as one script, this one last.
+if __name__ != "__main__":
+    from clinasr_tui.launch.process_start import begun
 
 
 def living(folder: str) -> int:

@@ -39,6 +39,7 @@ from clinasr_tui.launch.plan import Backend
 from clinasr_tui.launch.send import Sent, send
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.remote.mirror import Mirror
+from clinasr_tui.remote.scripts import succeeds
 
 if TYPE_CHECKING:
     from clinasr_tui.launch.eval_plan import EvalPlan
@@ -183,7 +184,7 @@ class _Work:
             await send(host, plan.places.root, items, self._sending)
             self._record(plan, image)
             # An earlier start's record would be taken for this one's end.
-            await _run(host, ["rm", "-f", "--", f"{plan.places.at(plan.places.run_dir)}/exit.json"])
+            await succeeds(host, ["rm", "-f", "--", f"{plan.places.at(plan.places.run_dir)}/exit.json"])
             self.before = self.mirror.content("exit.json")
             self.began = True
 
@@ -221,7 +222,7 @@ class _Work:
         async def is_gone() -> bool:
             if await is_alive(handle, host):
                 return False
-            return not await settle_by_name(handle, host) and not await _run(
+            return not await settle_by_name(handle, host) and not await succeeds(
                 host, ["test", "-e", f"{handle.run_dir}/exit.json"]
             )
 
@@ -261,21 +262,9 @@ def expect_able(plan: EvalPlan, machine: Machine) -> None:
 
 async def _expect_nemo(plan: EvalPlan, host: Host) -> None:
     """Raise RemoteError if the Python that was named has no NeMo."""
-    if not await _run(host, [plan.python, "-c", _HAS_NEMO]):
+    if not await succeeds(host, [plan.python, "-c", _HAS_NEMO]):
         raise RemoteError(
             f"{plan.python} has no NeMo",
             where=host.name,
             remedy="Name the Python that has it (--python), or install it: pip install 'clinasr-tui[nemo]'",
         )
-
-
-async def _run(host: Host, argv: list[str]) -> bool:
-    """Run a command there; True if its exit code is 0."""
-    process = await host.start(argv)
-    try:
-        code, _ = await process.wait()
-    finally:
-        await process.close()
-    if code is None:
-        raise UnreachableError("a command was cut off", where=host.name)
-    return code == 0

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import RemoteError
+from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.text import visible
 
 if TYPE_CHECKING:
@@ -34,6 +35,18 @@ async def start_script(host: Host, modules: Sequence[ModuleType], request: Mappi
         await process.close()
         raise
     return process
+
+
+async def succeeds(host: Host, argv: Sequence[str]) -> bool:
+    """True if a command on an entered host exits with 0. Raises UnreachableError if it is cut off."""
+    process = await host.start(argv)
+    try:
+        code, _ = await process.wait()
+    finally:
+        await process.close()
+    if code is None:
+        raise UnreachableError(f"{argv[0]} was cut off", where=host.name)
+    return code == 0
 
 
 async def ask(

@@ -17,10 +17,27 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
 
-class ConfirmDialog(ModalScreen[bool]):
-    """Returns True only if the operator says so; the focus begins on No."""
+class YesNoDialog(ModalScreen[bool]):
+    """Buttons `yes` and `no`; the focus begins on No. Whoever extends it composes them."""
 
     CSS_PATH = style_path("dialogs")
+
+    def on_mount(self) -> None:
+        """Enter by mistake declines."""
+        self.query_one("#no").focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """A button answers."""
+        self.dismiss(event.button.id == "yes")
+
+    def action_answer(self, answer: bool) -> None:
+        """A key answers."""
+        self.dismiss(answer)
+
+
+class ConfirmDialog(YesNoDialog):
+    """Returns True only if the operator says so."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         ("y", "answer(True)", "yes"),
         ("n,escape", "answer(False)", "no"),
@@ -39,15 +56,3 @@ class ConfirmDialog(ModalScreen[bool]):
             with Horizontal(classes="dialog-buttons"):
                 yield Button("No (Esc)", id="no")
                 yield Button(Content(f"{self._yes} (y)"), id="yes", variant="error")
-
-    def on_mount(self) -> None:
-        """Enter by mistake declines."""
-        self.query_one("#no").focus()
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        """A button answers."""
-        self.dismiss(event.button.id == "yes")
-
-    def action_answer(self, answer: bool) -> None:
-        """A key answers."""
-        self.dismiss(answer)

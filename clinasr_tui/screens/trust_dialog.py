@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
+from clinasr_tui.screens.confirm_dialog import YesNoDialog
 from clinasr_tui.style_files import style_path
 from clinasr_tui.text import visible
 
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
     from clinasr_tui.errors import HostKeyError
 
 
-class TrustDialog(ModalScreen[bool]):
-    """First contact. Returns True only if the operator trusts the key; the focus begins on No."""
+class TrustDialog(YesNoDialog):
+    """First contact. Returns True only if the operator trusts the key."""
 
-    CSS_PATH = style_path("dialogs")
     BINDINGS: ClassVar[list[BindingType]] = [
         ("t", "answer(True)", "trust this key"),
         ("n,escape", "answer(False)", "do not connect"),
@@ -41,18 +41,6 @@ class TrustDialog(ModalScreen[bool]):
             with Horizontal(classes="dialog-buttons"):
                 yield Button("No, do not connect (Esc)", id="no")
                 yield Button("Trust this key (t)", id="yes", variant="primary")
-
-    def on_mount(self) -> None:
-        """Enter by mistake declines."""
-        self.query_one("#no").focus()
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        """A button answers."""
-        self.dismiss(event.button.id == "yes")
-
-    def action_answer(self, answer: bool) -> None:
-        """A key answers."""
-        self.dismiss(answer)
 
 
 class ChangedKeyDialog(ModalScreen[bool]):

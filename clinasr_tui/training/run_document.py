@@ -24,13 +24,13 @@ def to_json(snapshot: RunSnapshot) -> dict[str, Any]:
         "exit_code": snapshot.exit_code,
         "points": snapshot.points,
         "train_loss": {
-            "last": _finite(loss),
-            "ema": _finite(snapshot.train_loss_ema),
+            "last": finite(loss),
+            "ema": finite(snapshot.train_loss_ema),
             "finite": None if loss is None else math.isfinite(loss),
         },
-        "val_wer": [[step, _finite(value)] for step, value in snapshot.val_wer],
-        "learning_rate": _finite(snapshot.learning_rate),
-        "eta_seconds": _finite(snapshot.eta_seconds),
+        "val_wer": [[step, finite(value)] for step, value in snapshot.val_wer],
+        "learning_rate": finite(snapshot.learning_rate),
+        "eta_seconds": finite(snapshot.eta_seconds),
         "event_files": snapshot.event_files,
         "train_files": snapshot.train_files,
         "validation_files": snapshot.validation_files,
@@ -48,5 +48,6 @@ def to_json(snapshot: RunSnapshot) -> dict[str, Any]:
     }
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
+    """A number JSON can carry; None for NaN and infinities."""
     return value if value is not None and math.isfinite(value) else None

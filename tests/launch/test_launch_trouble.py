@@ -6,7 +6,6 @@ import asyncio
 import functools
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from clinasr_tui.training.run_reader import read_run_folder
 from clinasr_tui.training.snapshot import Outcome
 from tests.support.dockerd import IMAGE
 from tests.support.launching import ended, engine_of, folder_of, launched, plan_of, there, until
+from tests.support.small_disk import mounted
 
 if TYPE_CHECKING:
     from clinasr_tui.launch.plan import Plan
@@ -77,13 +77,8 @@ async def test_a_connection_lost_while_sending_leaves_nothing_half_sent_and_goes
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 200 kB, as the box's."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", folder]
-    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("a small disk can only be mounted as root")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with mounted(tmp_path / "small", "200k") as folder:
+        yield folder
 
 
 async def test_a_full_disk_on_the_box_is_said_and_starts_nothing(

@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import stat
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.launch.send import Item, Sent, send
 from clinasr_tui.remote.host import Host, SshSettings, UnreachableError
 from clinasr_tui.remote.hosts import open_host
+from tests.support.small_disk import mounted
 
 if TYPE_CHECKING:
     from tests.support.sshd import Sshd
@@ -199,13 +199,8 @@ async def test_home_folder_is_the_hosts(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 2 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder]
-    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("a small disk can only be mounted as root")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    with mounted(tmp_path / "small", "2m") as folder:
+        yield folder
 
 
 async def test_a_full_disk_is_said_before_and_while_sending(

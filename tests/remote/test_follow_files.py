@@ -14,19 +14,9 @@ from clinasr_tui.remote import run_watch
 from clinasr_tui.remote.run_watch import Contact, RunWatch, SshSettings
 from clinasr_tui.training.snapshot import Outcome
 from tests.support.event_records import scalar
-from tests.support.following import Following
+from tests.support.following import Following, append, nemo
 
 pytestmark = pytest.mark.sshd
-
-
-def nemo(text):
-    return f"[NeMo I 2026-11-22 17:03:20 nemo_logging:393] {text}\n".encode()
-
-
-def append(path, data):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(data)
 
 
 @pytest.fixture

@@ -13,21 +13,11 @@ from clinasr_tui.errors import InputError
 from clinasr_tui.remote import contact
 from clinasr_tui.remote.run_watch import Contact, RunWatch
 from clinasr_tui.training.snapshot import Outcome
-from tests.support.following import Following
+from tests.support.following import Following, append, nemo
 
 STANDARD_3_6 = {
     "contextlib", "fnmatch", "hashlib", "json", "os", "select", "signal", "stat", "subprocess", "sys", "time",
 }  # fmt: skip
-
-
-def nemo(text):
-    return f"[NeMo I 2026-11-22 17:03:20 nemo_logging:393] {text}\n".encode()
-
-
-def append(path, data):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(data)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import aclosing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,3 +75,15 @@ class Following:
         for file in {line.file for line in lines}:
             files[file] = self.watch.mirror_path(file).read_bytes()
         return [files[line.file][line.offset : line.offset + line.length].decode() for line in lines]
+
+
+def nemo(text: str) -> bytes:
+    """A line as NeMo logs it."""
+    return f"[NeMo I 2026-11-22 17:03:20 nemo_logging:393] {text}\n".encode()
+
+
+def append(path: Path, data: bytes) -> None:
+    """Write at the end of a file, which is made with its folder if it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.write(data)
