@@ -78,9 +78,7 @@ console = long_console({LINES})
 (Path(sys.argv[1]) / "console.log").write_bytes(console)
 print(count_lines(console))
 """
-RECORDED = (
-    Path(__file__).resolve().parent.parent / "clinasr_tui" / "demo" / "data" / "recording" / "console.log"
-)
+RECORDED = Path(__file__).resolve().parent.parent / "tests" / "data" / "recordings" / "sft3" / "console.log"
 
 
 @cache

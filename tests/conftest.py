@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "clinasr_tui" / "demo" / "data"
 RECORDINGS = ROOT / "tests" / "data" / "recordings"
+CLOSED_LOOP = ROOT / "tests" / "data" / "closed_loop"
 
 
 @pytest.fixture(autouse=True)
@@ -25,13 +26,19 @@ def _state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def demo_data() -> Path:
-    """The bundled cycle and recording, read only."""
+    """The bundled cycles and recordings, read only."""
     return DEMO
 
 
 @pytest.fixture(scope="session")
+def closed_loop() -> Path:
+    """A cycle before and after tuning whose figures are known, with every fourth row's audio; read only."""
+    return CLOSED_LOOP
+
+
+@pytest.fixture(scope="session")
 def recordings() -> Path:
-    """Real runs that went wrong (and one that went right with the default logging)."""
+    """Real runs: one that went right, one with the default logging, and those that went wrong."""
     return RECORDINGS
 
 

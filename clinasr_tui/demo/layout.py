@@ -1,7 +1,7 @@
 """Lay the demo's workspace out: the bundled cycle, settings, and the box's own files in `.box`.
 
-cycle1/                 the bundled cycle, with the record of its run (models/sft3)
-cycle2/                 published when the replayed run has ended
+cycle1/                 the bundled cycle, with the record of its first run (models/sft3)
+cycle2/, cycle3/        each published when its replayed run has ended
 clinasr.toml            settings that lead the app to the box
 .box/                   keys, ssh config and home folder of the box
 """
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DATA = Path(__file__).parent / "data"
-RECORDING = DATA / "recording"
+RECORDINGS = DATA / "recordings"
 HOST = "demo-box"
-RUN = "sft3"
+RUNS = {"sft3": 2, "sft12": 3}
+"""Each recorded run, in order, and the cycle its re-evaluation is."""
+FIRST_RUN = next(iter(RUNS))
 BASE = "base.nemo (FastConformer-TDT, 6.0 M parameters)"
 
 _MARKER = "demo.json"
@@ -40,7 +42,7 @@ config = ".box/ssh_config"
 known_hosts = ".box/known_hosts"
 """
 _PROVENANCE = (
-    "A real run of NVIDIA NeMo's stock fine-tuning script on one H200, recorded on 2026-11-22 and replayed "
+    "A real run of NVIDIA NeMo's stock fine-tuning script on one H200, recorded on 2026-11-23 and replayed "
     "by the demo from a server on this machine. No GPU is in use."
 )
 # Override of the stock script → name of the hyperparameter.
@@ -97,27 +99,55 @@ def claimed(workspace: Path) -> Iterator[None]:
 def prepare_workspace(workspace: Path) -> Path:
     """Lay the demo out as it is before the run; returns the absolute path.
 
-    A demo that was played before starts over: its re-evaluation, its mirror and the box's run folder go;
-    keys, confirmed host keys and whatever else lies in the cycle stay. Raises InputError.
+    A demo that was played before starts over: re-evaluations, mirrors, later runs and the box's run folders
+    go; keys, confirmed host keys and whatever else lies in the cycle stay. Raises InputError.
     """
     workspace = workspace.absolute()
-    run = workspace / "cycle1" / "models" / RUN
-    run_dir = home_folder(workspace) / RUN
-    for leftover in (workspace / "cycle2", run / "mirror", home_folder(workspace)):
+    for leftover in (
+        *(workspace / f"cycle{number}" for number in RUNS.values()),
+        *(_run_folder(workspace, run) for run in RUNS if run != FIRST_RUN),
+        _run_folder(workspace, FIRST_RUN) / "mirror",
+        home_folder(workspace),
+    ):
         shutil.rmtree(leftover, ignore_errors=True)
     with _writable(workspace):
         for source in sorted((DATA / "cycle1").rglob("*")):
             target = workspace / "cycle1" / source.relative_to(DATA / "cycle1")
-            if source.is_file() and not target.exists():
+            if source.is_file() and not _is_copy(target, source):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
-        run_dir.mkdir(parents=True)
-        run.mkdir(parents=True, exist_ok=True)
-        info = json.dumps(_run_info(run_dir), indent=2) + "\n"
-        (run / "training_run_info.json").write_text(info, encoding="utf-8")
+        begin_run(workspace, FIRST_RUN)
         if not (workspace / "clinasr.toml").exists():
             (workspace / "clinasr.toml").write_text(_SETTINGS, encoding="utf-8")
     return workspace
+
+
+def _is_copy(target: Path, source: Path) -> bool:
+    """Whether the file is there already; one of another size is from another version of the demo."""
+    return target.exists() and target.stat().st_size == source.stat().st_size
+
+
+def begin_run(workspace: Path, run: str) -> Path:
+    """Lay out a run's folder on the box, then its record in the workspace; returns the former."""
+    folder, run_dir = _run_folder(workspace, run), home_folder(workspace) / run
+    run_dir.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    record, partial = folder / "training_run_info.json", folder / "training_run_info.partial"
+    partial.write_text(json.dumps(_run_info(run, run_dir), indent=2) + "\n", encoding="utf-8")
+    partial.replace(record)
+    return run_dir
+
+
+def publish_cycle(workspace: Path, number: int) -> None:
+    """Make the re-evaluation of a tuned model visible, whole at once."""
+    partial = workspace / f".cycle{number}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(DATA / f"cycle{number}", partial)
+    partial.rename(workspace / f"cycle{number}")
+
+
+def _run_folder(workspace: Path, run: str) -> Path:
+    return workspace / "cycle1" / "models" / run
 
 
 @contextmanager
@@ -133,24 +163,16 @@ def _writable(workspace: Path) -> Iterator[None]:
         ) from error
 
 
-def publish_second_cycle(workspace: Path) -> None:
-    """Make the re-evaluation of the tuned model visible, whole at once."""
-    partial = workspace / ".cycle2.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(DATA / "cycle2", partial)
-    partial.rename(workspace / "cycle2")
-
-
-def _run_info(run_dir: Path) -> dict[str, Any]:
-    """What is known of the recorded run, from the files it left."""
-    command = next(RECORDING.rglob("cmd-args.log")).read_text(encoding="utf-8").split()
+def _run_info(run: str, run_dir: Path) -> dict[str, Any]:
+    """What is known of a recorded run, from the files it left."""
+    command = next((RECORDINGS / run).rglob("cmd-args.log")).read_text(encoding="utf-8").split()
     overrides = dict(part.split("=", 1) for part in command if "=" in part)
     rows = {
         f"{name}_rows": (DATA / "cycle1" / f"{name}.jsonl").read_text(encoding="utf-8").count("\n")
         for name in ("train", "validation")
     }
     return {
-        "run": RUN,
+        "run": run,
         "host": HOST,
         "run_dir": str(run_dir),
         "base": BASE,

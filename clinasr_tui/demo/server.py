@@ -1,4 +1,4 @@
-"""The demo's box: an SSH server on loopback behind which the recorded run is replayed.
+"""The demo's box: an SSH server on loopback behind which the recorded runs are replayed.
 
 Run as `python -m clinasr_tui.demo.server WORKSPACE`. It listens on 127.0.0.1 only, lets in only the key
 made for it, and runs what it is asked to as the operator who started it: on the operator's own machine,
@@ -21,7 +21,16 @@ from typing import TYPE_CHECKING
 
 import asyncssh
 
-from clinasr_tui.demo.layout import HOST, RECORDING, RUN, box_folder, home_folder, publish_second_cycle
+from clinasr_tui.demo.layout import (
+    FIRST_RUN,
+    HOST,
+    RECORDINGS,
+    RUNS,
+    begin_run,
+    box_folder,
+    home_folder,
+    publish_cycle,
+)
 from clinasr_tui.demo.replay import replay
 
 if TYPE_CHECKING:
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
 
 ADDRESS = "127.0.0.1"
 _CHUNK = 1 << 18
+_BETWEEN = 30.0
+"""Seconds, as recorded, between one cycle's figures and the next run: time to look at them."""
 _SSH_CONFIG = """\
 Host {host}
   HostName {address}
@@ -107,11 +118,14 @@ async def _listen(box: Path, **options: object) -> asyncssh.SSHAcceptor:
 
 
 async def _play(workspace: Path, speed: float, patience: float, entered: asyncio.Event) -> None:
-    """Replay the run from the first login on, then publish what its re-evaluation gave."""
+    """Replay the runs, one after the other, from the first login on; after each, what its model gave."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(entered.wait(), patience)
-    await replay(RECORDING, home_folder(workspace) / RUN, speed)
-    publish_second_cycle(workspace)
+    for run, number in RUNS.items():
+        run_dir = home_folder(workspace) / run if run == FIRST_RUN else begin_run(workspace, run)
+        await replay(RECORDINGS / run, run_dir, speed)
+        publish_cycle(workspace, number)
+        await asyncio.sleep(_BETWEEN / speed)
 
 
 async def _run_command(workspace: Path, process: asyncssh.SSHServerProcess[bytes]) -> None:

@@ -90,7 +90,9 @@ class Lexicon:
         words = " ".join(rng.choice(self.words) for _ in range(rng.choice((1, 1, 2))))
         return rng.choice(contexts[rng.choice(list(contexts))]).format(t=words)
 
-    def texts(self, draw: Callable[[random.Random], str], seed: int, count: int, without: set[str]) -> list[str]:
+    def texts(
+        self, draw: Callable[[random.Random], str], seed: int, count: int, without: set[str]
+    ) -> list[str]:
         """So many different sentences, none of them in `without`."""
         rng = random.Random(seed)
         found: dict[str, None] = {}
@@ -127,7 +129,13 @@ def say_plain(folder: Path, suffix: str, task: tuple[int, str]) -> dict[str, Any
     voice, noise = rng.choice(BASE_VOICES), rng.choice(("clean", *NOISES))
     speed, pitch = rng.randint(140, 190), rng.randint(35, 65)
     seconds = say(text, path, voice=voice, speed=speed, pitch=pitch, noise=noise, seed=number)
-    return {"audio_filepath": name, "text": text, "duration": seconds, "voice_id": voice, "noise_level": noise}
+    return {
+        "audio_filepath": name,
+        "text": text,
+        "duration": seconds,
+        "voice_id": voice,
+        "noise_level": noise,
+    }
 
 
 def write_manifest(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -156,14 +164,14 @@ def main() -> None:
         rows = pool.map(partial(say_clinical, cycle, lexicon.ipa), list(enumerate(clinical)))
         write_manifest(cycle / "manifest.jsonl", rows)
         numbered = [(args.base_rows + number, text) for number, text in enumerate(held_out)]
-        write_manifest(
-            general / "manifest.jsonl", pool.map(partial(say_plain, general, "flac"), numbered)
-        )
+        write_manifest(general / "manifest.jsonl", pool.map(partial(say_plain, general, "flac"), numbered))
         made = pool.map(partial(say_plain, base, "wav"), list(enumerate(texts)), chunksize=64)
     write_manifest(base / "validation.jsonl", made[:VALIDATION_ROWS])
     write_manifest(base / "train.jsonl", made[VALIDATION_ROWS:])
     hours = sum(row["duration"] for row in made) / 3600
-    print(f"{len(rows)} clinical rows, {len(held_out)} general rows, {len(made)} rows ({hours:.1f} h) for the base")
+    print(
+        f"{len(rows)} clinical rows, {len(held_out)} general rows; for the base {len(made)} ({hours:.1f} h)"
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ HEADLESS = {
     "split": ["split", "{demo}/cycle1/manifest.jsonl", "--out", "{tmp}"],
     "compare": ["compare", "{demo}/cycle1", "{demo}/cycle2", "--json"],
     "train": ["train", "{demo}/cycle1", "--dry-run", "--json"],
-    "watch": ["watch", "{demo}/recording", "--once", "--json"],
+    "watch": ["watch", "{demo}/recordings/sft3", "--once", "--json"],
     "cancel": ["cancel", "{demo}/cycle1", "--yes"],
     "fetch": ["fetch", "{demo}/cycle1"],
     "eval": ["eval", "{demo}/cycle1", "--model", "no-such.nemo"],

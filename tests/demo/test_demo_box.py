@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import stat
@@ -13,7 +14,7 @@ import asyncssh
 import pytest
 
 from clinasr_tui.demo import launch
-from clinasr_tui.demo.layout import DATA, RECORDING, box_folder, prepare_workspace
+from clinasr_tui.demo.layout import DATA, RECORDINGS, box_folder, prepare_workspace
 from clinasr_tui.errors import HostKeyError, InputError
 from clinasr_tui.flywheel.workspace import open_workspace
 from clinasr_tui.remote import run_watch
@@ -29,7 +30,7 @@ def ssh_of(workspace):
 
 
 def watch_of(workspace):
-    (run,) = open_workspace(workspace).runs
+    run = open_workspace(workspace).runs[-1]
     return RunWatch(run.run_dir, host=run.host, mirror=run.folder / "mirror", ssh=ssh_of(workspace))
 
 
@@ -68,10 +69,31 @@ async def test_the_whole_run_over_ssh_then_the_second_cycle(tmp_path):
         snapshot = watch.reader.snapshot()
         assert (snapshot.outcome, snapshot.points) == (Outcome.FINISHED, 150)
         mirror = box.workspace / "cycle1/models/sft3/mirror"
-        for name in ("console.log", next(RECORDING.rglob("*tfevents*")).relative_to(RECORDING)):
-            assert (mirror / name).read_bytes() == (RECORDING / name).read_bytes()
+        recording = RECORDINGS / "sft3"
+        for name in ("stdout.log", "exit.json", next(recording.rglob("*tfevents*")).relative_to(recording)):
+            assert (mirror / name).read_bytes() == (recording / name).read_bytes()
         assert [cycle.number for cycle in open_workspace(box.workspace).cycles] == [1, 2]
         assert not told.notes
+
+
+async def test_the_longer_run_follows_and_then_the_third_cycle(tmp_path):
+    with launch(tmp_path / "demo", speed=200) as box:
+        await confirm_key(box)
+        async with Following(watch_of(box.workspace)) as told:
+            await told.until(told.task.done, "the first run's end", 15)
+        limit = time.monotonic() + 15
+        while [run.name for run in open_workspace(box.workspace).runs] == ["sft3"]:
+            assert time.monotonic() < limit, "the second run does not begin"
+            await asyncio.sleep(0.02)
+        assert (box.workspace / "cycle2").exists()
+        assert {run.name for run in open_workspace(box.workspace).runs} == {"sft3", "sft12"}
+        (longer,) = (run for run in open_workspace(box.workspace).runs if run.name == "sft12")
+        assert longer.info["hyperparameters"]["max_epochs"] == 12
+        watch = RunWatch(longer.run_dir, host=longer.host, mirror=tmp_path / "m", ssh=ssh_of(box.workspace))
+        async with Following(watch) as told:
+            await told.until(told.task.done, "the end", 15)
+        assert (watch.reader.snapshot().outcome, watch.reader.snapshot().points) == (Outcome.FINISHED, 600)
+        assert [cycle.number for cycle in open_workspace(box.workspace).cycles] == [1, 2, 3]
 
 
 async def test_a_kept_demo_starts_over_and_keeps_its_keys(tmp_path, monkeypatch):

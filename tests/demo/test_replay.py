@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinasr_tui.demo import replay as replay_module
-from clinasr_tui.demo.layout import RECORDING
+from clinasr_tui.demo.layout import RECORDINGS
 from clinasr_tui.demo.replay import replay, schedule
 from clinasr_tui.training.event_file import EventFileReader
+
+RECORDING = RECORDINGS / "sft3"
 
 
 def recorded_files():
@@ -34,13 +36,13 @@ def test_every_byte_is_scheduled_once_and_in_order():
 
 
 def test_the_console_comes_at_its_stamps():
-    """At 17:03:20 everything stamped before it is there, and nothing stamped after it."""
-    console = (RECORDING / "console.log").read_bytes()
-    there = max(piece.end for piece in schedule(RECORDING) if piece.file == "console.log" and piece.at <= 20)
-    first = console.index(b"2026-11-22 17:03:20")
-    assert b"17:03:19" not in console[there:]
+    """At 00:56:50 everything stamped before it is there, and nothing stamped after it."""
+    console = (RECORDING / "stdout.log").read_bytes()
+    there = max(piece.end for piece in schedule(RECORDING) if piece.file == "stdout.log" and piece.at <= 16)
+    first = console.index(b"2026-11-23 00:56:50")
+    assert b"00:56:49" not in console[there:]
     assert console.rindex(b"\n", 0, first) < there
-    assert b"17:03:21" not in console[:there]
+    assert b"00:56:51" not in console[:there]
 
 
 def test_events_come_at_their_wall_times():
@@ -68,12 +70,31 @@ async def test_files_come_out_byte_for_byte_and_paced(tmp_path):
     begin = time.monotonic()
     playing = asyncio.create_task(replay(RECORDING, tmp_path, speed=60))
     await asyncio.sleep(30 / 60)
-    half = (tmp_path / "console.log").read_bytes()
+    half = (tmp_path / "stdout.log").read_bytes()
     await playing
     took = time.monotonic() - begin
     assert {
         str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()
     } == recorded_files()
-    assert 54 / 60 < took < 54 / 60 + 1.5
-    last = re.findall(rb"\[NeMo . 2026-11-22 17:03:(\d\d) ", half)[-1]
-    assert 10 <= int(last) <= 45  # a busy machine begins late
+    assert 55 / 60 < took < 55 / 60 + 1.5
+    minute, second = re.findall(rb"\[NeMo . 2026-11-23 00:(\d\d):(\d\d) ", half)[-1]
+    passed = int(minute) * 60 + int(second) - (56 * 60 + 34)
+    assert 8 <= passed <= 45  # a busy machine begins late
+
+
+def test_lines_without_a_stamp_come_with_what_they_tell_of():
+    """A validation's line comes with its figure, the finish line after all figures, the exit record last."""
+    pieces = schedule(RECORDING)
+    told = (RECORDING / "stderr.log").read_bytes()
+    events = next(name for name in recorded_files() if "tfevents" in name)
+    figures = list(EventFileReader().feed(recorded_files()[events]).points())
+    walls = [point.wall for point in figures if point.tag == "val_wer"]
+    lines = [told.index(b"Epoch %d, global step" % epoch) for epoch in range(3)]
+    came = [next(p.at for p in pieces if p.file == "stderr.log" and p.end > line) for line in lines]
+    assert [round(b - a, 2) for a, b in pairwise(came)] == [round(b - a, 2) for a, b in pairwise(walls)]
+    finish = next(
+        p.at for p in pieces if p.file == "stderr.log" and p.end > told.index(b"`Trainer.fit` stopped")
+    )
+    assert finish >= max(p.at for p in pieces if p.file == events)
+    assert [p.file for p in pieces][-1] == "exit.json"
+    assert pieces[-1].at > finish

@@ -135,10 +135,8 @@ def watch(env, lab, folder, *options, host="lab"):
 
 
 @pytest.mark.sshd
-def test_the_box_is_stopped_when_its_run_is_over(brev, env, lab, book, demo_data):
-    out, err = (process := watch(env, lab, demo_data / "recording", "--stop-when-done")).communicate(
-        timeout=60
-    )
+def test_the_box_is_stopped_when_its_run_is_over(brev, env, lab, book, recordings):
+    out, err = (process := watch(env, lab, recordings / "sft3", "--stop-when-done")).communicate(timeout=60)
     assert process.returncode == 0, err
     assert "nobody stops the box" in err
     assert "lab is stopped: its disk costs $20 a month" in err
@@ -148,19 +146,19 @@ def test_the_box_is_stopped_when_its_run_is_over(brev, env, lab, book, demo_data
 
 
 @pytest.mark.sshd
-def test_it_is_told_when_the_box_was_not_stopped(brev, env, lab, demo_data):
+def test_it_is_told_when_the_box_was_not_stopped(brev, env, lab, recordings):
     brev.set(fails={"stop": "rpc error"})
-    process = watch(env, lab, demo_data / "recording", "--stop-when-done")
+    process = watch(env, lab, recordings / "sft3", "--stop-when-done")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 3
     assert "lab was not stopped and bills on" in err
 
 
 @pytest.mark.sshd
-def test_leaving_before_the_end_stops_nothing_and_says_so(brev, env, lab, tmp_path, demo_data):
+def test_leaving_before_the_end_stops_nothing_and_says_so(brev, env, lab, tmp_path, recordings):
     folder = tmp_path / "run"
     folder.mkdir()
-    text = (demo_data / "recording" / "console.log").read_bytes()
+    text = (recordings / "sft3" / "console.log").read_bytes()
     (folder / "console.log").write_bytes(text[: len(text) // 2])
     process = watch(env, lab, folder, "--stop-when-done", "--json", "--follow")
     json.loads(process.stdout.readline())
@@ -179,8 +177,8 @@ def test_leaving_before_the_end_stops_nothing_and_says_so(brev, env, lab, tmp_pa
         (["--stop-when-done", "--once"], "lab", "--once does not wait"),
     ],
 )
-def test_what_cannot_be_stopped_is_refused_at_once(env, lab, demo_data, options, host, said):
-    process = watch(env, lab, demo_data / "recording", *options, host=host)
+def test_what_cannot_be_stopped_is_refused_at_once(env, lab, recordings, options, host, said):
+    process = watch(env, lab, recordings / "sft3", *options, host=host)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert said in err

@@ -55,10 +55,10 @@ def same(two: list[Tmux], text: str = "", size: tuple[int, int] = (100, 32)) -> 
 
 
 @pytest.fixture
-def two(tmp_path: Path, two_cycles: Path, demo_data: Path):
+def two(tmp_path: Path, two_cycles: Path, recordings: Path):
     """The app with the shortened and with the whole output, on workspaces of the same content."""
     model = two_cycles / "cycle1" / "models" / "sft3"
-    shutil.copytree(demo_data / "recording", model)
+    shutil.copytree(recordings / "sft3", model)
     other = tmp_path / "other" / two_cycles.name
     shutil.copytree(two_cycles, other, symlinks=True)
     for root in (two_cycles, other):

@@ -50,8 +50,8 @@ def write_as_a_run_would(recording, folder, seconds):
         time.sleep(seconds / slices)
 
 
-def test_a_run_is_followed_to_its_end_and_mirrored_byte_for_byte(sshd, tmp_path, demo_data):
-    recording, folder, mirror = demo_data / "recording", tmp_path / "run", tmp_path / "mirror"
+def test_a_run_is_followed_to_its_end_and_mirrored_byte_for_byte(sshd, tmp_path, recordings):
+    recording, folder, mirror = recordings / "sft3", tmp_path / "run", tmp_path / "mirror"
     folder.mkdir()
     writer = threading.Thread(target=write_as_a_run_would, args=(recording, folder, 3))
     writer.start()
@@ -67,9 +67,9 @@ def test_a_run_is_followed_to_its_end_and_mirrored_byte_for_byte(sshd, tmp_path,
         assert mirrored.read_bytes() == (recording / name).read_bytes()
 
 
-def test_the_story_is_told_line_by_line(sshd, demo_data):
+def test_the_story_is_told_line_by_line(sshd, recordings):
     sshd.trust()
-    code, out, _ = answer(watch(sshd, demo_data / "recording"))
+    code, out, _ = answer(watch(sshd, recordings / "sft3"))
     assert code == 0
     assert out.splitlines()[-1].startswith("finished")
 
@@ -82,33 +82,33 @@ def refusal(process):
     return err
 
 
-def test_a_first_contact_is_refused_with_its_fingerprint(sshd, demo_data):
-    err = refusal(watch(sshd, demo_data / "recording", "--once", "--json"))
+def test_a_first_contact_is_refused_with_its_fingerprint(sshd, recordings):
+    err = refusal(watch(sshd, recordings / "sft3", "--once", "--json"))
     assert sshd.fingerprint in err
     assert "--trust" in err
     assert not sshd.known_hosts.exists()
 
 
-def test_a_wrong_fingerprint_trusts_nobody(sshd, demo_data):
-    refusal(watch(sshd, demo_data / "recording", "--once", "--trust", "SHA256:wrong"))
+def test_a_wrong_fingerprint_trusts_nobody(sshd, recordings):
+    refusal(watch(sshd, recordings / "sft3", "--once", "--trust", "SHA256:wrong"))
     assert not sshd.known_hosts.exists()
 
 
-def test_a_changed_key_is_refused_even_with_trust(sshd, demo_data):
+def test_a_changed_key_is_refused_even_with_trust(sshd, recordings):
     sshd.trust()
     before, old = sshd.known_hosts.read_bytes(), sshd.fingerprint
     sshd.stop()
     sshd.new_host_key()
     sshd.start()
-    err = refusal(watch(sshd, demo_data / "recording", "--once", "--trust", sshd.fingerprint))
+    err = refusal(watch(sshd, recordings / "sft3", "--once", "--trust", sshd.fingerprint))
     assert old in err
     assert sshd.fingerprint in err
     assert sshd.known_hosts.read_bytes() == before
 
 
-def test_a_host_that_refuses(sshd, demo_data):
+def test_a_host_that_refuses(sshd, recordings):
     sshd.config.write_text(sshd.config.read_text().replace(str(sshd.port), str(free_port())))
-    assert "refused" in refusal(watch(sshd, demo_data / "recording", "--once"))
+    assert "refused" in refusal(watch(sshd, recordings / "sft3", "--once"))
 
 
 def test_a_folder_that_is_not_there(sshd, tmp_path):

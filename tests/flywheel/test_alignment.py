@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from clinasr_tui.flywheel.alignment import AlignedSpan, align, heard_as
 from clinasr_tui.flywheel.normalise import normalise
 from clinasr_tui.flywheel.scoring import score
-from tests.support.scored_rows import demo_cycle, rows
+from tests.support.scored_rows import loop_cycle, rows
 
 
 def test_kinds_and_the_term() -> None:
@@ -115,8 +115,8 @@ def test_heard_as(reference: str, hypothesis: str, term: str, heard: str | None)
     assert heard_as(reference, hypothesis, term) == heard
 
 
-def test_heard_as_on_the_demo() -> None:
-    base = demo_cycle(1)
+def test_heard_as_on_the_closed_loop() -> None:
+    base = loop_cycle(1)
     for index in range(len(base)):
         row = base.hypotheses.row(index)
         heard = heard_as(row.reference, row.hypothesis, row.term)

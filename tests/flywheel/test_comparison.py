@@ -10,70 +10,70 @@ from clinasr_tui.flywheel.comparison import Verdict, compare, compare_leaderboar
 from clinasr_tui.flywheel.decision import ACTIONS, difference
 from clinasr_tui.flywheel.leaderboard import build_leaderboard
 from clinasr_tui.flywheel.scoring import ScoredSet, score
-from tests.support.scored_rows import by_hit, demo_cycle, demo_held_out, rows, scored
+from tests.support.scored_rows import by_hit, loop_cycle, loop_held_out, rows, scored
 
-BASE, TUNED, HELD_OUT = demo_cycle(1), demo_cycle(2), demo_held_out()
+BASE, TUNED, HELD_OUT = loop_cycle(1), loop_cycle(2), loop_held_out()
 
 
 @pytest.fixture(scope="module")
-def demo():
+def loop():
     return compare(BASE, TUNED, held_out=HELD_OUT)
 
 
-def test_golden_figures(demo) -> None:
-    ker = demo.every.headline["ker"]
+def test_golden_figures(loop) -> None:
+    ker = loop.every.headline["ker"]
     assert (ker.a, ker.b, ker.n) == (0.876, 0.144, 250)
     assert round(ker.relative, 2) == -0.84
     assert ker.ci95[0] < ker.delta < ker.ci95[1] < 0
     assert ker.p < 1e-50
-    wer = demo.every.headline["wer"]
+    wer = loop.every.headline["wer"]
     assert (round(wer.a, 4), round(wer.b, 4), wer.p) == (0.1519, 0.0211, None)
     assert wer.ci95[0] < wer.delta < wer.ci95[1] < 0
-    out = demo.held_out.headline["ker"]
-    assert (demo.held_out.rows, out.a, out.b, out.n) == (50, 0.82, 0.28, 50)
-    assert demo.trained.rows == 200
-    drug = demo.every.by["entity_category"]["drug"]
+    out = loop.held_out.headline["ker"]
+    assert (loop.held_out.rows, out.a, out.b, out.n) == (50, 0.82, 0.28, 50)
+    assert loop.trained.rows == 200
+    drug = loop.every.by["entity_category"]["drug"]
     assert (round(drug.a, 3), round(drug.b, 3), drug.n) == (0.978, 0.111, 90)
-    assert list(demo.every.by["noise_level"]) == list(build_leaderboard(BASE).by["noise_level"])
+    assert list(loop.every.by["noise_level"]) == list(build_leaderboard(BASE).by["noise_level"])
 
 
-def test_figures_are_those_of_the_leaderboards(demo) -> None:
+def test_figures_are_those_of_the_leaderboards(loop) -> None:
     for board, side in ((build_leaderboard(BASE), "a"), (build_leaderboard(TUNED), "b")):
-        for name, figure in demo.every.headline.items():
+        for name, figure in loop.every.headline.items():
             assert getattr(figure, side) == board.metrics[name]
-        for field, groups in demo.every.by.items():
+        for field, groups in loop.every.by.items():
             for value, figure in groups.items():
                 assert getattr(figure, side) == board.by[field][value].ker
 
 
-def test_the_demo_is_kept_and_says_why(demo) -> None:
-    assert demo.verdict is Verdict.KEEP
-    assert demo.action == ACTIONS[Verdict.KEEP]
-    story = "\n".join(demo.reasons)
+def test_the_closed_loop_is_kept_and_says_why(loop) -> None:
+    assert loop.verdict is Verdict.KEEP
+    assert loop.action == ACTIONS[Verdict.KEEP]
+    story = "\n".join(loop.reasons)
     assert "drug KER 0.978 → 0.111 (−89 %" in story
     assert "Held-out rows, all categories: KER 0.820 → 0.280 (−66 %" in story
     assert "forgetting" in story
 
 
-def test_changed_rows_are_all_pairs_with_a_term(demo) -> None:
-    kinds = (demo.fixed, demo.broken, demo.still_wrong, demo.still_right)
+def test_changed_rows_are_all_pairs_with_a_term(loop) -> None:
+    kinds = (loop.fixed, loop.broken, loop.still_wrong, loop.still_right)
     assert sorted(index for kind in kinds for index in kind) == list(range(250))
-    assert len(demo.fixed) - len(demo.broken) == 219 - 36
-    for index in demo.fixed:
-        pair = demo.pairs[index]
+    assert len(loop.fixed) - len(loop.broken) == 219 - 36
+    for index in loop.fixed:
+        pair = loop.pairs[index]
         assert (BASE.scores.ker[pair.a], TUNED.scores.ker[pair.b]) == (1, 0)
-    assert sum(pair.held_out for pair in demo.pairs) == 50
+    assert sum(pair.held_out for pair in loop.pairs) == 50
 
 
-def test_the_same_seed_gives_the_same_comparison(demo) -> None:
-    assert compare(BASE, TUNED, held_out=HELD_OUT) == demo
+def test_the_same_seed_gives_the_same_comparison(loop) -> None:
+    assert compare(BASE, TUNED, held_out=HELD_OUT) == loop
     other = compare(BASE, TUNED, held_out=HELD_OUT, seed=1)
-    assert other.every.headline["ker"].ci95 != demo.every.headline["ker"].ci95
-    assert other.pairs == demo.pairs
+    assert other.every.headline["ker"].ci95 != loop.every.headline["ker"].ci95
+    assert other.pairs == loop.pairs
 
 
-def test_json_keys(demo) -> None:
-    document = to_json(demo)
+def test_json_keys(loop) -> None:
+    document = to_json(loop)
     assert json.loads(json.dumps(document))["verdict"] == "keep"
     assert set(document["headline"]) == {"wer", "cer", "ker", "ser"}
     assert set(document["headline"]["ker"]) == {"a", "b", "delta", "relative", "ci95", "p", "n"}
@@ -101,10 +101,10 @@ def moved(found: ScoredSet, prefix: str) -> ScoredSet:
     return score(columns)
 
 
-def test_rows_of_another_folder_are_paired_by_name(demo) -> None:
+def test_rows_of_another_folder_are_paired_by_name(loop) -> None:
     found = compare(BASE, moved(TUNED, "/workspace/cycle1/audio/"), held_out=HELD_OUT)
-    assert found.every == demo.every
-    assert found.held_out == demo.held_out
+    assert found.every == loop.every
+    assert found.held_out == loop.held_out
     assert any("paired by file name" in reason and "250" in reason for reason in found.reasons)
     keys = {("/workspace/" + path, term) for path, term in HELD_OUT}
     assert compare(BASE, TUNED, held_out=keys, resamples=500).held_out.rows == 50

@@ -7,7 +7,7 @@ import pytest
 from clinasr_tui.flywheel.bases import DEFAULT_BASE, base_standing
 from clinasr_tui.flywheel.gate import GateResult, Route, Thresholds, evaluate_gate, headline_result
 from clinasr_tui.flywheel.leaderboard import GroupFigure, Leaderboard, build_leaderboard
-from tests.support.scored_rows import by_hit, demo_cycle, scored
+from tests.support.scored_rows import by_hit, loop_cycle, scored
 
 GOOD = base_standing(DEFAULT_BASE)
 
@@ -46,8 +46,8 @@ def failed(result: GateResult) -> set[str]:
     return {criterion.id for criterion in result.criteria if not criterion.passed}
 
 
-def test_the_demo_passes() -> None:
-    result = gate(build_leaderboard(demo_cycle(1)))
+def test_the_closed_loop_passes() -> None:
+    result = gate(build_leaderboard(loop_cycle(1)))
     assert (result.passed, result.verdict, result.route) == (True, "pass", Route.FINETUNE)
     assert failed(result) == set()
     shown = {criterion.id: (criterion.measured, criterion.threshold) for criterion in result.criteria}
@@ -58,8 +58,8 @@ def test_the_demo_passes() -> None:
     assert "0.513 → 0.128" in headline_result()
 
 
-def test_the_tuned_demo_is_routed_by_its_drug_ker() -> None:
-    result = gate(build_leaderboard(demo_cycle(2)))
+def test_the_tuned_loop_is_routed_by_its_drug_ker() -> None:
+    result = gate(build_leaderboard(loop_cycle(2)))
     assert (result.verdict, result.route) == ("blocked", Route.EXPAND)
     assert any(reason.startswith("drug KER 0.111 ") for reason in result.reasons)
 

@@ -37,7 +37,7 @@ def test_reads_the_demo(demo_data: Path) -> None:
     assert len(found) == 250
     row = found.row(0)
     assert row.line == 1
-    assert row.hypothesis == "the patient was started on intravenous sefasolin every eight hours"
+    assert row.hypothesis == "the patient was started on intravenous ciferlin every eight hours"
     assert row.reference == "the patient was started on intravenous cefazolin every eight hours"
     assert (row.term, row.entity_category, row.context_type) == ("cefazolin", "drug", "dictation")
 

@@ -17,16 +17,16 @@ from clinasr_tui.flywheel.review import comparison_of
 from clinasr_tui.flywheel.scoring import ScoredSet, score
 from clinasr_tui.flywheel.settings import Settings
 from clinasr_tui.flywheel.thresholds import DecisionLimits
-from tests.support.scored_rows import by_hit, demo_cycle, demo_held_out, rows, scored
+from tests.support.scored_rows import by_hit, loop_cycle, loop_held_out, rows, scored
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.opinion import GeneralChange
 
-BASE, TUNED, HELD_OUT = demo_cycle(1), demo_cycle(2), demo_held_out()
+BASE, TUNED, HELD_OUT = loop_cycle(1), loop_cycle(2), loop_held_out()
 
 
 @pytest.fixture(scope="module")
-def demo() -> Comparison:
+def loop() -> Comparison:
     return compare(BASE, TUNED, held_out=HELD_OUT)
 
 
@@ -51,8 +51,8 @@ def tuned(
     return sides[0], sides[1]
 
 
-def test_the_demo_keeps_its_model_by_both(demo: Comparison) -> None:
-    found = judge(demo)
+def test_the_closed_loop_keeps_its_model_by_both(loop: Comparison) -> None:
+    found = judge(loop)
     assert (found.published.verdict, found.honest.verdict, found.differs) == (
         Verdict.KEEP,
         Verdict.KEEP,
@@ -64,8 +64,8 @@ def test_the_demo_keeps_its_model_by_both(demo: Comparison) -> None:
     assert (found.diagnostics, found.general, found.stop, found.deviations) == ((), None, (), ())
 
 
-def test_the_demo_forgets_general_speech_and_that_decides(demo: Comparison) -> None:
-    found = judge(demo, general=general_change(sentences(2), sentences(3)))
+def test_the_closed_loop_forgets_general_speech_and_that_decides(loop: Comparison) -> None:
+    found = judge(loop, general=general_change(sentences(2), sentences(3)))
     assert (found.honest.verdict, found.differs, found.published.route) == (Verdict.WORSE, True, "deploy")
     assert found.honest.route == "build"
     assert "general speech" in found.honest.action
@@ -194,9 +194,9 @@ def test_review_puts_the_judgement_among_the_reasons() -> None:
     assert not any("measure it" in reason for reason in kept.reasons)
 
 
-def test_json_keys(demo: Comparison) -> None:
+def test_json_keys(loop: Comparison) -> None:
     change: GeneralChange = general_change(sentences(2), sentences(3))
-    document = json.loads(json.dumps(to_json(judge(demo, general=change, stop=("Enough.",)))))
+    document = json.loads(json.dumps(to_json(judge(loop, general=change, stop=("Enough.",)))))
     assert set(document) == {
         "route",
         "published",
@@ -206,7 +206,7 @@ def test_json_keys(demo: Comparison) -> None:
         "stop",
         "deviations",
     }
-    assert document["published"] == {"verdict": "keep", "action": demo.action, "route": "deploy"}
+    assert document["published"] == {"verdict": "keep", "action": loop.action, "route": "deploy"}
     assert set(document["honest"]) == {"verdict", "action", "route", "why", "differs"}
     assert set(document["general"]) == {"rows", "wer", "cer", "forgotten", "sentence", "only_a", "only_b"}
     assert document["stop"] == ["Enough."]

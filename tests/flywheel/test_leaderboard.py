@@ -1,4 +1,4 @@
-"""The five sections: golden figures of the demo, a report that comes back as it was written."""
+"""The five sections: golden figures of the closed loop, a report that comes back as it was written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from clinasr_tui.flywheel.leaderboard import (
 from clinasr_tui.flywheel.leaderboard_markdown import read_markdown, to_markdown
 from clinasr_tui.flywheel.markdown_cells import escape, row, tables, unescape
 from clinasr_tui.flywheel.scoring import score
-from tests.support.scored_rows import demo_cycle, demo_held_out, rows, scored
+from tests.support.scored_rows import loop_cycle, loop_held_out, rows, scored
 
 GOLDEN = {
     1: (0.1519, 0.8760, (0.978, 0.925, 0.800, 1.000, 0.700, 0.633), 0.8200),
@@ -33,7 +33,7 @@ CATEGORIES = ("drug", "procedure", "anatomy", "condition", "lab", "role")
 @pytest.mark.parametrize("cycle", [1, 2])
 def test_golden_figures(cycle: int) -> None:
     wer, ker, by_category, held_out_ker = GOLDEN[cycle]
-    found = demo_cycle(cycle)
+    found = loop_cycle(cycle)
     board = build_leaderboard(found)
     assert (board.rows, board.ker_rows) == (250, 250)
     assert round(board.metrics["wer"], 4) == wer
@@ -41,7 +41,7 @@ def test_golden_figures(cycle: int) -> None:
     figures = board.by["entity_category"]
     assert tuple(round(figures[name].ker, 3) for name in CATEGORIES) == by_category
     assert [figures[name].n for name in CATEGORIES] == [90, 40, 30, 30, 30, 30]
-    keys = demo_held_out()
+    keys = loop_held_out()
     columns = found.hypotheses
     held_out = [
         index
@@ -105,7 +105,7 @@ def test_gap_in_words() -> None:
 
 
 def test_json_has_the_keys_of_the_score_command() -> None:
-    board = build_leaderboard(demo_cycle(2))
+    board = build_leaderboard(loop_cycle(2))
     document = to_json(board)
     assert {"rows", "ker_rows", "metrics", "corpus", "by", "terms"} <= document.keys()
     assert document["by"]["noise_level"].keys() == {"clean", "snr_15db", "snr_5db"}
@@ -127,14 +127,14 @@ def write(tmp_path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("cycle", [1, 2])
 def test_a_report_comes_back_as_it_was(tmp_path: Path, cycle: int) -> None:
-    board = build_leaderboard(demo_cycle(cycle))
+    board = build_leaderboard(loop_cycle(cycle))
     text = to_markdown(board, title="Leaderboard, cycle 1")
     assert read_markdown(write(tmp_path, text)) == board
-    assert to_markdown(build_leaderboard(demo_cycle(cycle)), title="Leaderboard, cycle 1") == text
+    assert to_markdown(build_leaderboard(loop_cycle(cycle)), title="Leaderboard, cycle 1") == text
 
 
 def test_five_sections_in_order_with_n() -> None:
-    text = to_markdown(build_leaderboard(demo_cycle(1)), title="Base")
+    text = to_markdown(build_leaderboard(loop_cycle(1)), title="Base")
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert headings == [
         "# Base",
@@ -158,7 +158,7 @@ def test_five_sections_in_order_with_n() -> None:
 
 
 def test_without_the_comment_the_tables_are_read(tmp_path: Path) -> None:
-    board = build_leaderboard(demo_cycle(1))
+    board = build_leaderboard(loop_cycle(1))
     text = to_markdown(board, title="x")
     lines = [line for line in text.splitlines() if not line.startswith("<!--")]
     found = read_markdown(write(tmp_path, "\n".join(lines)))
@@ -240,7 +240,7 @@ def test_broken_comment(tmp_path: Path, payload: str) -> None:
 
 
 def test_a_comment_that_tells_other_figures_than_the_tables_is_refused(tmp_path: Path) -> None:
-    text = to_markdown(build_leaderboard(demo_cycle(1)), title="x")
+    text = to_markdown(build_leaderboard(loop_cycle(1)), title="x")
     assert "disagree" in refused(tmp_path, text.replace("| drug | 0.9778 |", "| drug | 0.1111 |"))
 
 
@@ -287,7 +287,7 @@ def test_no_rows(tmp_path: Path) -> None:
 
 
 def test_signature_names_the_rules_and_versions() -> None:
-    signature = build_leaderboard(demo_cycle(1)).signature
+    signature = build_leaderboard(loop_cycle(1)).signature
     names = {"normaliser", "aggregation", "ker", "interval", "seed", "rapidfuzz", "numpy", "clinasr-tui"}
     assert set(signature) == names
     assert all(signature.values())

@@ -31,8 +31,8 @@ def test_reads_the_demo(demo_data: Path) -> None:
     assert [row.line for row in rows] == list(range(1, 251))
     first = rows[0]
     assert first.text == "the patient was started on intravenous cefazolin every eight hours"
-    assert (first.duration, first.term, first.entity_category) == (3.9592, "cefazolin", "drug")
-    assert (first.ipa_source, first.voice_id) == ("magpie_g2p", "en-gb")
+    assert (first.duration, first.term, first.entity_category) == (3.9708, "cefazolin", "drug")
+    assert (first.ipa_source, first.voice_id) == ("override", "en-gb")
     assert (first.noise_level, first.context_type) == ("snr_15db", "dictation")
     assert json.loads(first.raw) == first.fields
 

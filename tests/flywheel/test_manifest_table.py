@@ -145,7 +145,7 @@ def test_survey_of_the_demo(demo_table: ManifestTable) -> None:
     assert (survey.rows, survey.broken, survey.without_duration) == (250, 0, 0)
     assert tuple(survey.facets) == FACET_FIELDS
     assert list(survey.facets["entity_category"].items())[:2] == [("drug", 90), ("procedure", 40)]
-    assert survey.facets["ipa_source"] == {"magpie_g2p": 250}
+    assert survey.facets["ipa_source"] == {"override": 125, "magpie_g2p": 125}
     durations = [row.duration for row in read_manifest(demo_table.path)]
     assert list(survey.durations) == durations
     assert survey.hours == pytest.approx(sum(durations) / 3600)

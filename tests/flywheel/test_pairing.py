@@ -18,7 +18,7 @@ from clinasr_tui.flywheel.pairing import held_out_rows, pair_rows
 from clinasr_tui.flywheel.score_file import score_file
 from clinasr_tui.flywheel.stats import mcnemar_exact, mean_interval
 from tests.support.large_files import large
-from tests.support.scored_rows import DATA, by_hit, demo_cycle, demo_held_out, rows, scored
+from tests.support.scored_rows import DATA, by_hit, loop_cycle, loop_held_out, rows, scored
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.scoring import ScoredSet
@@ -104,9 +104,9 @@ def test_large_files_compare_as_small_ones(tmp_path: Path) -> None:
     stored = [stored_demo(tmp_path, number) for number in (1, 2)]
     plain = [score_file(tmp_path / f"{number}.jsonl") for number in (1, 2)]
     assert type(stored[0].hypotheses.reference) is not type(plain[0].hypotheses.reference)
-    found = compare(*stored, held_out=demo_held_out(), resamples=500)
-    assert found == compare(*plain, held_out=demo_held_out(), resamples=500)
-    assert compare(stored[0], plain[1], held_out=demo_held_out(), resamples=500) == found
+    found = compare(*stored, held_out=loop_held_out(), resamples=500)
+    assert found == compare(*plain, held_out=loop_held_out(), resamples=500)
+    assert compare(stored[0], plain[1], held_out=loop_held_out(), resamples=500) == found
     assert (found.every.rows, found.only_a, found.only_b) == (240, 10, 0)
     assert found.left_out_a == tuple(range(30, 40))
     assert any("another reference text in B" in reason and reason.endswith(" 1.") for reason in found.reasons)
@@ -126,7 +126,7 @@ def test_rows_left_out_are_named_and_numbered() -> None:
 
 
 def test_figures_asked_together_are_those_asked_alone() -> None:
-    a, b = demo_cycle(1), demo_cycle(2)
+    a, b = loop_cycle(1), loop_cycle(2)
     found = compare(a, b, resamples=700, seed=3)
     terms = a.hypotheses.term
     numbers = {term: number for number, term in enumerate(dict.fromkeys(terms))}
@@ -140,7 +140,7 @@ def test_figures_asked_together_are_those_asked_alone() -> None:
 
 
 def test_the_signature_says_how_it_was_drawn_and_tested() -> None:
-    found = to_json(compare(demo_cycle(1), demo_cycle(2), resamples=300, seed=9))["signature"]
+    found = to_json(compare(loop_cycle(1), loop_cycle(2), resamples=300, seed=9))["signature"]
     assert found["seed"] == "9"
     assert "300 resamples" in found["interval"]
     assert "bootstrap over terms" in found["interval"]
@@ -150,7 +150,7 @@ def test_the_signature_says_how_it_was_drawn_and_tested() -> None:
 
 
 def test_leaderboards_have_the_signature_they_share() -> None:
-    boards = [build_leaderboard(demo_cycle(number)) for number in (1, 2)]
+    boards = [build_leaderboard(loop_cycle(number)) for number in (1, 2)]
     assert to_json(compare_leaderboards(*boards))["signature"] == signature()
     read = replace(boards[0], signature={**signature(), "normaliser": "lower"})
     found = compare_leaderboards(read, boards[1])

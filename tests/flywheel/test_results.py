@@ -9,7 +9,7 @@ import pytest
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.results import write_results
-from tests.support.scored_rows import demo_cycle, scored
+from tests.support.scored_rows import loop_cycle, scored
 
 COLUMNS = (
     "audio_filepath,ref,hyp,term,entity_category,ipa_source,voice_id,noise_level,context_type,wer,cer,ker,ser"
@@ -21,8 +21,8 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def test_the_demo_comes_back_exactly(tmp_path: Path) -> None:
-    found = demo_cycle(1)
+def test_the_closed_loop_comes_back_exactly(tmp_path: Path) -> None:
+    found = loop_cycle(1)
     path = tmp_path / "results.csv"
     write_results(found, path)
     assert path.read_text(encoding="utf-8").split("\n", 1)[0] == COLUMNS

@@ -45,8 +45,8 @@ def published(categories: list[str], fraction: float, seed: int) -> tuple[list[i
     return train, validation
 
 
-def test_reproduces_the_real_split_byte_for_byte(demo_data: Path, tmp_path: Path) -> None:
-    cycle = demo_data / "cycle1"
+def test_reproduces_the_real_split_byte_for_byte(closed_loop: Path, tmp_path: Path) -> None:
+    cycle = closed_loop / "cycle1"
     split = split_rows(read_manifest(cycle / "manifest.jsonl"), priority=("drug",))
     assert (len(split.train), len(split.validation), split.warnings) == (200, 50, ())
     assert split.by_category == {

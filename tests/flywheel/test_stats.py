@@ -21,7 +21,7 @@ from clinasr_tui.flywheel.stats import (
     mcnemar_exact,
     mean_interval,
 )
-from tests.support.scored_rows import by_hit, demo_cycle, scored
+from tests.support.scored_rows import by_hit, loop_cycle, scored
 
 
 def every_resample(sums: list[float], counts: list[float]) -> tuple[float, float]:
@@ -88,8 +88,8 @@ def test_rows_of_a_term_share_a_cluster_and_others_stand_alone() -> None:
     assert len(set(ids)) == 6
 
 
-def test_ker_interval_of_the_demo() -> None:
-    base, tuned = demo_cycle(1), demo_cycle(2)
+def test_ker_interval_of_the_closed_loop() -> None:
+    base, tuned = loop_cycle(1), loop_cycle(2)
     low, high = ker_interval(base)
     assert 0.75 < low < 0.876 < high < 0.96
     low, high = ker_interval(tuned)
@@ -220,7 +220,7 @@ def test_group_intervals_are_those_of_their_rows_by_hand(field: str) -> None:
 
 
 def test_group_intervals_are_those_of_the_group_alone() -> None:
-    whole = demo_cycle(1)
+    whole = loop_cycle(1)
     overall, groups = ker_intervals(whole, ("entity_category", "noise_level"), resamples=900)
     assert overall == ker_interval(whole, resamples=900)
     for field, found in groups.items():
@@ -233,7 +233,7 @@ def test_group_intervals_are_those_of_the_group_alone() -> None:
 
 
 def test_the_order_of_the_rows_changes_no_interval() -> None:
-    whole = demo_cycle(2)
+    whole = loop_cycle(2)
     back = score(whole.hypotheses.select(range(len(whole) - 1, -1, -1)))
     assert ker_interval(back) == ker_interval(whole)
     assert group_intervals(back, "noise_level") == group_intervals(whole, "noise_level")

@@ -21,7 +21,7 @@ from clinasr_tui.flywheel.stopping import (
 )
 from clinasr_tui.flywheel.thresholds import DecisionLimits
 from clinasr_tui.flywheel.workspace import Cycle, RunRef, Settings, Workspace
-from tests.support.scored_rows import by_hit, demo_cycle, scored
+from tests.support.scored_rows import by_hit, loop_cycle, scored
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.scoring import ScoredSet
@@ -73,7 +73,7 @@ def test_the_change_is_of_the_paired_targeted_rows() -> None:
     assert targeted_change(a, b, ("role",)) == pytest.approx(0.6)
     assert targeted_change(drugs(0), drugs(0), ("drug",)) == 0
     assert targeted_change(drugs(0), drugs(1), ("drug",)) is None
-    one, two = demo_cycle(1), demo_cycle(2)
+    one, two = loop_cycle(1), loop_cycle(2)
     assert targeted_change(one, two, ("drug",)) == pytest.approx(10 / 88 - 1)
     assert targeted_change(build_leaderboard(one), two, ("drug",)) == pytest.approx(10 / 88 - 1)
 

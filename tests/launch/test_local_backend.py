@@ -49,13 +49,12 @@ def split(tmp_path: Path, demo_data: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def nemo(tmp_path: Path, recordings: Path, demo_data: Path) -> Path:
+def nemo(tmp_path: Path, recordings: Path) -> Path:
     """A checkout whose script plays the recordings, which lie where it looks for them."""
     script = tmp_path / "NeMo/examples/asr/speech_to_text_finetune.py"
     script.parent.mkdir(parents=True)
     plays = tmp_path / "plays"
     plays.mkdir()
-    (plays / "sft3").symlink_to(demo_data / "recording")
     for recording in recordings.iterdir():
         (plays / recording.name).symlink_to(recording)
     source = Path(stand_in_nemo.__file__).read_text()

@@ -51,9 +51,9 @@ def launched(folder: Path, run_dir: Path, **more: Any) -> RunRef:
 
 
 @pytest.fixture
-def finished(tmp_path: Path, demo_data: Path) -> Path:
+def finished(tmp_path: Path, recordings: Path) -> Path:
     """A run folder as a launch leaves it."""
-    shutil.copytree(demo_data / "recording", tmp_path / "run")
+    shutil.copytree(recordings / "sft3", tmp_path / "run")
     (tmp_path / "run/exit.json").write_text(json.dumps(EXIT))
     return tmp_path / "run"
 

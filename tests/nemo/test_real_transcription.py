@@ -33,15 +33,15 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def cycle1(tmp_path_factory: pytest.TempPathFactory, demo_data: Path) -> Path:
+def cycle1(tmp_path_factory: pytest.TempPathFactory, closed_loop: Path) -> Path:
     """The fixed part of the closed loop's cycle, without transcripts."""
     folder = tmp_path_factory.mktemp("closed-loop") / "cycle1"
     folder.mkdir()
-    lines = (demo_data / "cycle1/manifest.jsonl").read_bytes().splitlines(keepends=True)[::4][:ROWS]
+    lines = (closed_loop / "cycle1/manifest.jsonl").read_bytes().splitlines(keepends=True)[::4][:ROWS]
     (folder / "manifest.jsonl").write_bytes(b"".join(lines))
     for name in ("train.jsonl", "validation.jsonl"):
-        shutil.copy(demo_data / "cycle1" / name, folder / name)
-    (folder / "audio").symlink_to(demo_data / "cycle1/audio")
+        shutil.copy(closed_loop / "cycle1" / name, folder / name)
+    (folder / "audio").symlink_to(closed_loop / "cycle1/audio")
     return folder
 
 
@@ -70,11 +70,11 @@ def expect_golden(document: dict[str, Any], known: Hypotheses) -> None:
     assert "stand-in" not in document["versions"]["nemo"]
 
 
-def test_base_and_tuned_model_give_the_golden_figures(cycle1: Path, demo_data: Path) -> None:
+def test_base_and_tuned_model_give_the_golden_figures(cycle1: Path, closed_loop: Path) -> None:
     first = evaluated(cycle1, "base.nemo")
-    expect_golden(first, golden(demo_data / "cycle1/per_sample.json"))
+    expect_golden(first, golden(closed_loop / "cycle1/per_sample.json"))
     second = evaluated(cycle1, "sft3.nemo")
-    expect_golden(second, golden(demo_data / "cycle2/offline_hyps.jsonl"))
+    expect_golden(second, golden(closed_loop / "cycle2/offline_hyps.jsonl"))
     assert second["comparison"]["verdict"] == "keep"
     assert second["comparison"]["headline"]["ker"]["a"] == first["metrics"]["ker"]
     assert second["comparison"]["held_out"]["headline"]["ker"]["b"] is not None
@@ -92,11 +92,11 @@ trainer.save_checkpoint(sys.argv[2])
 """
 
 
-def test_the_best_checkpoint_becomes_a_model(cycle1: Path, demo_data: Path, tmp_path: Path) -> None:
+def test_the_best_checkpoint_becomes_a_model(cycle1: Path, closed_loop: Path, tmp_path: Path) -> None:
     """A checkpoint by Lightning itself of sft3, beside a base.nemo: the model made of them hears as sft3."""
     cycle = tmp_path / "ws/cycle1"
     cycle.mkdir(parents=True)
-    (cycle / "audio").symlink_to(demo_data / "cycle1/audio")
+    (cycle / "audio").symlink_to(closed_loop / "cycle1/audio")
     lines = (cycle1 / "manifest.jsonl").read_bytes().splitlines(keepends=True)[:8]
     (cycle / "manifest.jsonl").write_bytes(b"".join(lines))
     run_dir = tmp_path / "root/ws/runs/sft3"
@@ -124,7 +124,7 @@ def test_the_best_checkpoint_becomes_a_model(cycle1: Path, demo_data: Path, tmp_
     command += ["--out-cycle", "1", "--python", PYTHON, "--cpu", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    known = read_hypotheses(demo_data / "cycle2/offline_hyps.jsonl")
+    known = read_hypotheses(closed_loop / "cycle2/offline_hyps.jsonl")
     wanted = [known.hypothesis[index] for index in range(0, 32, 4)]
     assert list(read_hypotheses(cycle / "offline_hyps.jsonl").hypothesis) == wanted
     assert (run_dir / "best/sft3-best.nemo").stat().st_size > 10_000_000

@@ -60,10 +60,10 @@ def cutting(lengths):
 
 
 @pytest.fixture(scope="module")
-def recording(demo_data, tmp_path_factory):
+def recording(recordings, tmp_path_factory):
     """The recorded run with an exit record, and what reading it at once gives."""
     folder = tmp_path_factory.mktemp("recorded") / "run"
-    shutil.copytree(demo_data / "recording", folder)
+    shutil.copytree(recordings / "sft3", folder)
     (folder / "rc").write_bytes(b"0\n")
     return folder, read_run_folder(folder).snapshot()
 

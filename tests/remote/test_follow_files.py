@@ -295,10 +295,10 @@ async def test_exit_record_written_anew_while_nobody_looks(sshd, run, tmp_path):
     assert watch.reader.snapshot().exit_code == 1
 
 
-async def test_copied_folder_of_a_finished_run_is_believed(sshd, tmp_path, demo_data):
+async def test_copied_folder_of_a_finished_run_is_believed(sshd, tmp_path, recordings):
     """A copy has any times; old ones, in any order, prove nothing."""
     run = tmp_path / "copy"
-    shutil.copytree(demo_data / "recording", run)
+    shutil.copytree(recordings / "sft3", run)
     (run / "rc").write_bytes(b"0\n")
     for number, path in enumerate(sorted(path for path in run.rglob("*") if path.is_file())):
         written_at(path, time.time() - 3600 + 60 * number)

@@ -44,13 +44,13 @@ async def read_once(sshd, folder, host="lab"):
     return watch
 
 
-async def test_growing_folder_arrives_byte_for_byte(sshd, run, tmp_path, demo_data):
-    recorded = (demo_data / "recording" / "console.log").read_bytes()
+async def test_growing_folder_arrives_byte_for_byte(sshd, run, tmp_path, recordings):
+    recorded = (recordings / "sft3" / "console.log").read_bytes()
     mirror = tmp_path / "mirror"
     async with Following(RunWatch(str(run), host="lab", mirror=mirror, ssh=settings(sshd))) as told:
         await told.caught_up()
         (run / "run").mkdir()
-        events = next((demo_data / "recording" / "run").glob("*tfevents*"))
+        events = next((recordings / "sft3" / "run").glob("*tfevents*"))
         shutil.copy(events, run / "run")
         for start in range(0, len(recorded), 9973):
             append(run / "console.log", recorded[start : start + 9973])

@@ -69,7 +69,6 @@ def picture(snap_compare: Callable[..., bool]) -> Callable[..., bool]:
 @pytest.fixture
 def app_with(
     two_cycles: Path,
-    demo_data: Path,
     recordings: Path,
     app_on: Callable[[Path], ClinasrApp],
     monkeypatch: pytest.MonkeyPatch,
@@ -84,7 +83,7 @@ def app_with(
 
     def make(*names: str) -> ClinasrApp:
         for place, name in enumerate(names):
-            source = demo_data / "recording" if name == "sft3" else recordings / name
+            source = recordings / name
             folder = two_cycles / "cycle1" / "models" / name
             shutil.copytree(source, folder)
             info = folder / "training_run_info.json"

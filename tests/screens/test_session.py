@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def with_run(two_cycles: Path, demo_data: Path) -> Path:
+def with_run(two_cycles: Path, recordings: Path) -> Path:
     """Cycle 1 with the recorded run on this machine; cycle 2 not there yet."""
     shutil.rmtree(two_cycles / "cycle2")
     folder = two_cycles / "cycle1" / "models" / "sft3"
     folder.mkdir(parents=True)
-    shutil.copytree(demo_data / "recording", folder / "here")
+    shutil.copytree(recordings / "sft3", folder / "here")
     (folder / "training_run_info.json").write_text(json.dumps({"run": "sft3", "run_dir": "here"}))
     return two_cycles
 

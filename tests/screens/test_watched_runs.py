@@ -36,13 +36,13 @@ def _judge_soon(monkeypatch):
 
 
 @pytest.fixture
-def runs(two_cycles, demo_data, recordings):
+def runs(two_cycles, recordings):
     """Lays recorded runs out in a workspace, oldest first; gives its root."""
 
     def make(*names, info=None):
         for place, name in enumerate(names):
             folder = two_cycles / "cycle1" / "models" / name
-            shutil.copytree(demo_data / "recording" if name == "sft3" else recordings / name, folder)
+            shutil.copytree(recordings / name, folder)
             record = folder / "training_run_info.json"
             record.write_text(json.dumps({"max_epochs": 3, **(info or {})}))
             os.utime(record, (place, place))

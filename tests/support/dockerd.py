@@ -19,7 +19,6 @@ from tests.support import stand_in_nemo
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDINGS = ROOT / "tests/data/recordings"
-DEMO_RECORDING = ROOT / "clinasr_tui/demo/data/recording"
 STAND_IN_ASR = ROOT / "tests/support/stand_in_asr"
 SCRIPT = "/opt/NeMo/examples/asr/speech_to_text_finetune.py"
 IMAGE = "nvcr.io/nvidia/nemo:25.11.01"
@@ -136,7 +135,6 @@ def _root_filesystem() -> bytes:
         tar.add(Path(stand_in_nemo.__file__), SCRIPT.lstrip("/"))
         # Where Debian's Python looks by itself: a transcription finds the stand-ins for nemo and torch.
         tar.add(STAND_IN_ASR, "usr/lib/python3/dist-packages", filter=_needed)
-        tar.add(DEMO_RECORDING, "opt/recordings/sft3")
         for recording in RECORDINGS.iterdir():
             if recording.is_dir():
                 tar.add(recording, f"opt/recordings/{recording.name}")

@@ -1,4 +1,4 @@
-"""Scored sets for tests: made from short rows, or the demo's two cycles."""
+"""Scored sets for tests: made from short rows, or the closed loop's two cycles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from clinasr_tui.flywheel.hypotheses import Hypotheses, read_hypotheses
 from clinasr_tui.flywheel.scoring import ScoredSet, score
 
-DATA = Path(__file__).parents[2] / "clinasr_tui" / "demo" / "data"
+DATA = Path(__file__).parents[1] / "data" / "closed_loop"
 
 
 def rows(*given: dict[str, str]) -> Hypotheses:
@@ -49,14 +49,14 @@ def by_hit(
     ]
 
 
-def demo_cycle(number: int) -> ScoredSet:
-    """A scored cycle of the demo."""
+def loop_cycle(number: int) -> ScoredSet:
+    """A scored cycle of the closed loop."""
     name = {1: "cycle1/per_sample.json", 2: "cycle2/offline_hyps.jsonl"}[number]
     return score(read_hypotheses(DATA / name))
 
 
-def demo_held_out() -> frozenset[tuple[str, str]]:
-    """Keys of the demo's 50 validation rows."""
+def loop_held_out() -> frozenset[tuple[str, str]]:
+    """Keys of its 50 validation rows."""
     import json
 
     lines = (DATA / "cycle1" / "validation.jsonl").read_text(encoding="utf-8").splitlines()

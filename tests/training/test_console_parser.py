@@ -155,8 +155,8 @@ def test_piece_without_end_is_cut():
         ]
 
 
-def test_samples_of_sft3(demo_data):
-    parser, _ = parse((demo_data / "recording" / "console.log").read_bytes())
+def test_samples_of_sft3(recordings):
+    parser, _ = parse((recordings / "sft3" / "console.log").read_bytes())
     facts = parser.facts
     assert facts.sample_count == len(facts.samples) == 162
     assert facts.samples[0] == Sample(
@@ -171,8 +171,8 @@ def test_samples_of_sft3(demo_data):
     assert [sum(one.step == step for one in facts.samples) for step in (49, 99, 149)] == [5, 5, 5]
 
 
-def test_facts_of_sft3(demo_data):
-    facts = parse((demo_data / "recording" / "console.log").read_bytes())[0].facts
+def test_facts_of_sft3(recordings):
+    facts = parse((recordings / "sft3" / "console.log").read_bytes())[0].facts
     assert (facts.max_epochs, facts.max_steps, facts.log_every, facts.accumulate) == (3, 150, 1, 1)
     assert (facts.precision, facts.tdt, facts.finished) == ("bf16-mixed", True, True)
     assert [(one.files, one.hours, one.filtered) for one in facts.datasets] == [(200, 0.19, 0), (50, 0.05, 0)]
@@ -184,8 +184,8 @@ def test_facts_of_sft3(demo_data):
     assert facts.unknown_run == 0
 
 
-def test_lines_of_sft3(demo_data):
-    data = (demo_data / "recording" / "console.log").read_bytes()
+def test_lines_of_sft3(recordings):
+    data = (recordings / "sft3" / "console.log").read_bytes()
     everything = shown(data)
     whole = [text for _, text in everything]
     assert not [
@@ -451,8 +451,8 @@ def test_what_only_looks_usual_is_looked_at_closely(odd):
 
 
 @pytest.mark.parametrize("size", [1 << 13, 1 << 16, 1 << 20])
-def test_bulk_reads_recorded_consoles_as_piece_by_piece(size, recordings, demo_data):
-    consoles = [*recordings.glob("*/*.log"), demo_data / "recording" / "console.log"]
+def test_bulk_reads_recorded_consoles_as_piece_by_piece(size, recordings):
+    consoles = [*recordings.glob("*/*.log")]
     assert len(consoles) > 4
     for path in consoles:
         raw = path.read_bytes()

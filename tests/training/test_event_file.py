@@ -54,8 +54,8 @@ def in_both_ways(data, **options):
     return told
 
 
-def real_event_files(recordings, demo_data):
-    return sorted([*recordings.glob("*/run/events*"), *demo_data.glob("recording/run/events*")])
+def real_event_files(recordings):
+    return sorted(recordings.glob("*/run/events*"))
 
 
 def test_crc_check_value():
@@ -69,8 +69,8 @@ def test_crc_agrees_with_bitwise_one(data):
     assert fast.crc32c(data) == crc32c(data)
 
 
-def test_sft3_scalars(demo_data):
-    data = next(demo_data.glob("recording/run/events*")).read_bytes()
+def test_sft3_scalars(recordings):
+    data = next(recordings.glob("sft3/run/events*")).read_bytes()
     reader, found = read(data)
     assert reader.damaged == 0
     loss = [one for one in found if one.tag == "train_loss"]
@@ -92,8 +92,8 @@ def test_nan_is_kept(recordings):
     assert all(math.isnan(value) for value in loss[1:])
 
 
-def test_byte_by_byte_is_the_same(recordings, demo_data):
-    for path in real_event_files(recordings, demo_data):
+def test_byte_by_byte_is_the_same(recordings):
+    for path in real_event_files(recordings):
         data = path.read_bytes()
         whole = read(data)[1]
         pieces = read(data, slices=range(0, len(data), 977))[1]

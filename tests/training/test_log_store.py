@@ -12,9 +12,9 @@ from clinasr_tui.training.snapshot import Level
 
 
 @pytest.fixture
-def sft3(demo_data):
+def sft3(recordings):
     """The store filled from the recorded run, read in small slices."""
-    folder = demo_data / "recording"
+    folder = recordings / "sft3"
     reader, store = RunReader(), LogStore(lambda file: folder / file)
     data = (folder / "console.log").read_bytes()
     for start in range(0, len(data), 5000):

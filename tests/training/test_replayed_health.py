@@ -31,8 +31,8 @@ def moments(recording, apart):
 
 
 @pytest.fixture
-def recording(demo_data):
-    return demo_data / "recording"
+def recording(recordings):
+    return recordings / "sft3"
 
 
 def test_the_healthy_run_never_alarms_on_its_way(recording):

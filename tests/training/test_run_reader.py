@@ -15,15 +15,15 @@ from clinasr_tui.training.layout import FileKind, kind_of
 from clinasr_tui.training.run_document import to_json
 from clinasr_tui.training.run_reader import RunReader, read_run_folder
 from clinasr_tui.training.snapshot import Level, Outcome, Phase
-from tests.conftest import DEMO, RECORDINGS
+from tests.conftest import RECORDINGS
 from tests.support.event_records import scalar
 
-SFT3 = DEMO / "recording"
+SFT3 = RECORDINGS / "sft3"
 NAMES = ["sft3", "hot", "kill9", "missing", "oom", "stockdefault"]
 
 
 def folder_of(name):
-    return SFT3 if name == "sft3" else RECORDINGS / name
+    return RECORDINGS / name
 
 
 def files_of(name):

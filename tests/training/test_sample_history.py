@@ -13,8 +13,8 @@ from clinasr_tui.training.sample_history import Heard, Terms, heard_history, man
 from clinasr_tui.training.snapshot import Sample
 
 
-def test_the_recorded_run_learns_a_term(demo_data: Path) -> None:
-    samples = read_run_folder(demo_data / "recording").samples
+def test_the_recorded_run_learns_a_term(recordings: Path) -> None:
+    samples = read_run_folder(recordings / "sft3").samples
     history = heard_history(samples, "lumbar puncture")
     assert Heard("lumbar punctury", False, 6, 1) in history
     assert history[-1].right

@@ -57,6 +57,6 @@ def test_a_run_that_is_not_here_is_known_by_its_record_alone(tmp_path: Path, hos
     assert tuning_facts(run(folder, host, hparams={"trainer.max_epochs": 3})) == RunFacts("sft", 3)
 
 
-def test_the_demos_run(demo_data: Path) -> None:
-    facts = tuning_facts(run(demo_data / "recording"))
+def test_the_demos_run(recordings: Path) -> None:
+    facts = tuning_facts(run(recordings / "sft3"))
     assert (facts.epochs, facts.since_best, facts.overfit) == (3, 1, "")
