@@ -1,21 +1,17 @@
-"""What the app's stores of remote work share: work told step by step, whose errors become its own."""
+"""What the app's stores of remote work share: errors become the work's own, an unknown key is asked about."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clinasr_tui.errors import ClinasrError, HostKeyError
-from clinasr_tui.flywheel.progress import clock_text, left_text
 from clinasr_tui.messages import LaunchKeyUnknown
 
 if TYPE_CHECKING:
     from textual.message import Message
 
     from clinasr_tui.flywheel.settings import Settings
-    from clinasr_tui.launch.flow import Progress
     from clinasr_tui.remote.host import SshSettings
 
 
@@ -24,43 +20,6 @@ class Work(Protocol):
 
     going: bool
     error: ClinasrError | None
-
-
-@dataclass(slots=True)
-class Effort:
-    """Work told step by step."""
-
-    steps: list[Progress] = field(default_factory=list)
-    """The newest word of each step so far, the step that goes on last."""
-    going: bool = True
-    error: ClinasrError | None = None
-    """Why it ended before it was done; None also if it was cancelled."""
-    begun: float = field(default_factory=time.monotonic)
-    """When the step that goes on began."""
-
-    @property
-    def now(self) -> Progress | None:
-        """The newest word."""
-        return self.steps[-1] if self.steps else None
-
-    @property
-    def left(self) -> str:
-        """About how long the step will go on (`0:42`); "" while that is not known."""
-        now = self.now
-        if now is None or not self.going:
-            return ""
-        if now.left is not None:
-            return clock_text(now.left)
-        return left_text(time.monotonic() - self.begun, now.fraction) if now.fraction else ""
-
-    def take(self, now: Progress) -> bool:
-        """Note how far it is; never cancels. Called from threads, too."""
-        if self.steps and self.steps[-1].step == now.step:
-            self.steps[-1] = now
-        else:
-            self.begun = time.monotonic()
-            self.steps.append(now)
-        return True
 
 
 class Desk:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from clinasr_tui.desk import Desk, Effort, defect
+from clinasr_tui.desk import Desk, defect
 from clinasr_tui.errors import ClinasrError, HostKeyError
 from clinasr_tui.flywheel.progress import left_text
+from clinasr_tui.launch.effort import Effort
 from clinasr_tui.messages import LaunchChanged, LaunchKeyUnknown, RunLaunched
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -260,6 +260,22 @@ class _Work:
         return Transcripts(heard, {**versions, **self.reading.told.versions})
 
 
+def has_begun(folder: Path) -> bool:
+    """True if a transcription was started before, as `folder` of the workspace says."""
+    return (folder / RECORD_FILE).exists()
+
+
+def known_python(folders: Iterable[Path]) -> str:
+    """The Python that last transcribed on this machine, as what is in `folders` says; "" if none did."""
+    found = []
+    for place in (place for folder in folders for place in folder.glob(f"*/{RECORD_FILE}")):
+        with suppress(OSError, ValueError, RecursionError):
+            said = json.loads(place.read_bytes())
+            if isinstance(said, dict) and said.get("host") is None and said.get("backend") == Backend.LOCAL:
+                found.append((place.stat().st_mtime_ns, str(said.get("python", ""))))
+    return max(found, default=(0, ""))[1]
+
+
 def expect_able(plan: EvalPlan, machine: Machine) -> None:
     """Refuse what cannot work there before anything is sent. Without a container a CPU serves too."""
     if plan.backend is Backend.DOCKER:
@@ -272,5 +288,6 @@ async def _expect_nemo(plan: EvalPlan, host: Host) -> None:
         raise RemoteError(
             f"{plan.python} has no NeMo",
             where=host.name,
-            remedy="Name the Python that has it (--python), or install it: pip install 'clinasr-tui[nemo]'",
+            remedy="Name the one that has it (Python in the settings, --python), or install it there: "
+            "pip install 'clinasr-tui[nemo]'",
         )
