@@ -61,6 +61,7 @@ _EVERYWHERE = (
 _CYCLES = (
     Action("select", "enter", "open", "Open the selected cycle or step.", "Cycles", "cycles"),
     Action("next_step", "n", "next step", "Go to the next thing to do.", "Cycles", "cycles"),
+    Action("app.show('evaluate')", "e", "evaluate", "Let a model transcribe the cycle.", "Cycles", "cycles"),
     Action("app.focus_next", "tab", "table/steps", "Change between table and steps.", "Cycles", "cycles"),
 )
 

@@ -307,7 +307,8 @@ class ClinasrApp(App[int]):
 
     async def action_quit(self) -> None:
         """Leave; while an evaluation goes on, ask what is to become of it."""
-        if not self.session.evaluations.going:
+        held = self.session.evaluations.evaluating
+        if held is None or not held.going:
             self.exit()
             return
         from clinasr_tui.screens.pick_dialog import PickDialog
@@ -317,7 +318,8 @@ class ClinasrApp(App[int]):
                 leave = self._leave_evaluation(goes_on=place == 1)
                 self._start_worker(leave, "leave the evaluation", "leave")
 
-        self.push_screen(PickDialog(LEAVING, LEAVES), answered)
+        # Whoever is not reached cannot be told to end.
+        self.push_screen(PickDialog(LEAVING, LEAVES[:2] if held.out_of_contact else LEAVES), answered)
 
     async def _leave_evaluation(self, *, goes_on: bool) -> None:
         """Exit, with the evaluation left to itself or ended."""

@@ -88,6 +88,13 @@ class Evaluating(Effort):
         return Effort.take(self, now)
 
     @property
+    def out_of_contact(self) -> bool:
+        """True while its machine is not reached: it goes on there, and cannot be told to end."""
+        from clinasr_tui.launch.transcription import CONTACT
+
+        return self.now is not None and self.now.step == CONTACT
+
+    @property
     def parts(self) -> int:
         """How many manifests are transcribed."""
         choices = self.evaluation.choices

@@ -214,6 +214,8 @@ class EvalDraft:
     def text(self, name: str) -> str:
         """A field's value as it is shown and typed; of what is not chosen, what was found for it."""
         choices, standing = self.choices, self.standing
+        if name == "cpu" and not choices.cpu and standing and standing.evaluation.backend is Backend.DOCKER:
+            return "GPU"
         if name in ("cpu", "only_general", "again"):
             return self.shown(name, getattr(choices, name))
         if name == "model":

@@ -36,6 +36,10 @@ _END = (
     "The transcription is told to end on its machine. What is transcribed is kept: the next start, here or "
     "by clinasr-tui eval, goes on with the next row."
 )
+_LET_GO = (
+    "Contact is lost: the transcription cannot be told to end, and goes on by itself there. The next start "
+    "follows it again."
+)
 _OTHER = {"place": ("another host …", "name of a host of the ssh config")}
 _OTHER["model"] = ("a .nemo file or pretrained name …", "a .nemo file of this machine, or a pretrained name")
 
@@ -216,7 +220,7 @@ class EvaluateScreen(SettingsForm[EvalDraft]):
         if held is None:
             return
         self.show_problem(None)
-        self.retitle(f"Evaluate · {title(held)}")
+        self.retitle(f"Evaluate · cycle {held.evaluation.cycle.number}")
         self.query_one("#work").border_title = Content(title(held))
         width = max(30, self.size.width - 6)
         view = going_view(held, width) if held.going else over_view(held, width)
@@ -258,6 +262,8 @@ class EvaluateScreen(SettingsForm[EvalDraft]):
             self.desk.forget()
             self._assess()
             self.query_one("#fields").focus()
+        elif held.out_of_contact:
+            self.app.push_screen(ConfirmDialog("Stop following?", _LET_GO, "Stop following"), self._end)
         elif not held.ending:
             self.app.push_screen(ConfirmDialog("End the evaluation?", _END, "End it"), self._end)
 

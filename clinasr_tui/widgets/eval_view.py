@@ -54,9 +54,10 @@ def going_view(held: Evaluating, width: int) -> Content:
     if held.ending:
         below = Content.styled("■ It is told to end; what is transcribed is kept …", _ACCENT)
     else:
+        ends = "stops following" if held.out_of_contact else "ends it"
         below = Content.assemble(
             ("Esc", _ACCENT),
-            " ends it, after asking: what is transcribed is kept.\n",
+            f" {ends}, after asking: what is transcribed is kept.\n",
             ("Other screens go on meanwhile; the title line says how far it is, E comes back here.", _QUIET),
         )
     return Content("\n").join([*parts, Content(""), below])
@@ -104,7 +105,7 @@ def _keys(*keys: tuple[str, str]) -> Content:
 
 def _cancelled(held: Evaluating) -> Content:
     now = held.now
-    if now is not None and now.step == CONTACT:
+    if held.out_of_contact:
         what = "■ Not followed any more. Contact was lost: it goes on there."
         key = ("r", "follows it again")
     else:
@@ -197,13 +198,17 @@ def _row(row: Untranscribed) -> Content:
 
 def _next(held: Evaluating) -> Content:
     assert held.done is not None
-    failed = held.done.untranscribed or held.done.general_untranscribed
-    keys = [("r", "transcribes just those rows again, once that is mended")] if failed else []
+    keys = []
     if held.evaluation.baseline:
         keys.append(("3", "gate"))
     elif not held.evaluation.choices.only_general:
         keys.append(("7", "compare"))
-    return _keys(*keys, ("Esc", "another evaluation"))
+    every = _keys(*keys, ("Esc", "another evaluation"))
+    if held.done.untranscribed or held.done.general_untranscribed:
+        every = Content("\n").join(
+            [_keys(("r", "transcribes just those rows again, once that is mended")), every]
+        )
+    return every
 
 
 def ended_text(held: Evaluating) -> str:

@@ -136,7 +136,7 @@ def _ending(snapshot: RunSnapshot) -> list[Content]:
 
 
 COMPARE_NEXT = "compare the cycles (7)"
-REEVALUATE_NEXT = "let the new model transcribe the cycle (E)"
+REEVALUATE_NEXT = "evaluate the new model (E)"
 
 
 def healthy_line(snapshot: RunSnapshot, then: str = COMPARE_NEXT) -> Content:

@@ -612,3 +612,23 @@ def test_the_command_says_it_all_in_one_go(
     refused = command(cycle1, "--model", "no-such.nemo")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.count("\n") == 1
+
+
+def test_the_command_retries_just_the_rows_that_failed(
+    cycle1: Path,
+    slow: Path,
+    command: Callable[..., subprocess.CompletedProcess[str]],
+    demo_data: Path,
+    tmp_path: Path,
+) -> None:
+    spoil(cycle1)
+    first = command(cycle1, "--model", slow)
+    assert first.returncode == 0, first.stderr
+    assert "the same command with --retry transcribes just these" in first.stderr
+    again = command(cycle1, "--model", slow)
+    assert "3 of its rows have no transcript: --retry transcribes just those" in again.stderr
+    mend(cycle1, demo_data)
+    done = command(cycle1, "--model", slow, "--retry", "--json")
+    document = json.loads(done.stdout)
+    assert (document["rows"], document["untranscribed"], document["cycle"]) == (12, [], 1)
+    assert len(called(tmp_path)) == 12

@@ -197,9 +197,7 @@ def test_transcripts_of_another_manifest_are_not_added_to(manifest: Path) -> Non
 def test_a_line_without_an_end_is_not_counted(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.write_text('{"audio_filepath": "a"}\n{"audio_fi')
-    assert done_rows(str(out), [{"audio_filepath": "a"}]) == [
-        b'{"audio_filepath": "a"}\n'
-    ]
+    assert done_rows(str(out), [{"audio_filepath": "a"}]) == [b'{"audio_filepath": "a"}\n']
     assert out.read_text() == '{"audio_filepath": "a"}\n'
 
 

@@ -345,7 +345,7 @@ def pictured(two_cycles: Path) -> ClinasrApp:
 
 def shown(app: ClinasrApp, *steps: Progress, **given: object) -> Evaluating:
     """An evaluation in the state it would have."""
-    evaluation = prepare(app.session.workspace.root / "cycle1", EvalChoices(run="sft3", out_cycle=3))
+    evaluation = prepare(app.session.workspace.root / "cycle1", EvalChoices(run="sft3"))
     held = Evaluating(evaluation=evaluation)
     for one in steps:
         held.take(one)
