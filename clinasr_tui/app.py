@@ -214,7 +214,7 @@ class ClinasrApp(App[int]):
 
         await self.session.take_evaluated()
         held = self.session.evaluations.evaluating
-        if held is not None:
+        if held is not None and not (held.going or held.cancelled):
             self._call("evaluate", held.evaluation.model.label, ended_text(held))
 
     def on_run_notice(self, message: RunNotice) -> None:

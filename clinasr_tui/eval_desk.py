@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.desk import Desk
+from clinasr_tui.errors import HostKeyError
 from clinasr_tui.launch.effort import Evaluating
 from clinasr_tui.messages import EvalChanged, EvalEnded
 
@@ -37,6 +38,12 @@ class EvalDesk(Desk):
         """What every screen's title says of it; "" while none goes on."""
         held = self.evaluating
         return held.headline if held is not None and held.going else ""
+
+    @property
+    def host(self) -> str | None:
+        """The host it goes on at; None without one."""
+        held = self.evaluating
+        return held.evaluation.host if held is not None and held.going else None
 
     def facts(self) -> dict[str, Any]:
         """For the stepper."""
@@ -84,11 +91,12 @@ class EvalDesk(Desk):
         again = partial(self.start, held.evaluation)
         try:
             await self._guarded(held, "the evaluation", partial(self._made, held), again)
-            self._post(EvalEnded())
         finally:
             self._task = None
             held.ending = False
             self._post(EvalChanged())
+            if not isinstance(held.error, HostKeyError):  # that is asked about, and gone on with
+                self._post(EvalEnded())
 
     async def _made(self, held: Evaluating) -> None:
         from clinasr_tui.launch.evaluate import evaluate

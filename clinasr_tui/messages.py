@@ -113,7 +113,7 @@ class EvalChanged(News, bubble=False):
 
 @dataclass
 class EvalEnded(Message, bubble=False):
-    """The evaluation is made, or has failed; nobody ended it."""
+    """The evaluation is made, has failed or was ended."""
 
 
 @dataclass

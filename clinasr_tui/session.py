@@ -195,7 +195,12 @@ class Session(Results):
     async def take_evaluated(self) -> None:
         """An evaluation has ended: look for its cycle, and compute what it shows."""
         held = self.evaluations.evaluating
-        if held is None or held.done is None:
+        if held is None or held.going:
+            return
+        host = held.evaluation.host
+        for run in [run for run in self._runs.values() if host is not None and run.ref.host == host]:
+            self.stop_box_after(run.ref.name)  # it has waited for the evaluation
+        if held.done is None:
             return
         await self.rescan()
         made = self.workspace.cycle(held.done.number)
@@ -220,10 +225,10 @@ class Session(Results):
                 self._follow(run)
 
     def stop_box_after(self, name: str) -> None:
-        """A run is over: if that was armed, stop its box, unless another watched run goes on there."""
+        """A run is over: if that was armed, stop its box, unless another run or an evaluation is at it."""
         if self.readonly:
             return
-        hosts = {run.ref.host for run in self._runs.values() if not run.ended}
+        hosts = {run.ref.host for run in self._runs.values() if not run.ended} | {self.evaluations.host}
         for run in self._runs.values():
             host = run.ref.host
             if run.ref.name == name and run.ended and host and host not in hosts:

@@ -259,7 +259,8 @@ def models(workspace: Workspace, cycle: Cycle) -> tuple[ModelChoice, ...]:
     lone = (one for one in tuned_models(workspace) if one.run not in names)
     found += [ModelChoice(f"{one.run}: {one.path.name}", model=str(one.path)) for one in lone]
     base = workspace.settings.base or DEFAULT_BASE
-    return (*found, ModelChoice(f"{base}, the base", model=base))
+    label = Path(base).name if base.endswith(".nemo") else base
+    return (*found, ModelChoice(f"{label}, the base", model=base))
 
 
 def _is(one: ModelChoice, choices: EvalChoices) -> bool:

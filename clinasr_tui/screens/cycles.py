@@ -185,14 +185,23 @@ class CyclesScreen(CockpitScreen):
             return Content.styled("■ stopped", "$accent")
         if row.error:
             return Content.styled("✖ unreadable", "$bad")
-        if self.session.facts.run_outcome == "running" and cycle == turn.base:
-            return Content.styled("● training", "$accent")
+        going = self._going(cycle)
+        if going:
+            return Content.styled(f"● {going}", "$accent")
         if cycle.hypotheses is None and cycle.leaderboard is None:
             return Content.styled("○ transcribe", "$quiet")
         reevaluates = cycle == turn.reeval or (cycle.hypotheses and cycle.hypotheses.name == REEVAL_FILE)
         if row.change is not None and reevaluates:
             return _decided(row.change)
         return Content("scored" if cycle.hypotheses else "figures only")
+
+    def _going(self, cycle: Cycle) -> str:
+        """What goes on with a cycle; "" if nothing does."""
+        held = self.session.evaluations.evaluating
+        if held is not None and held.going and held.evaluation.cycle.number == cycle.number:
+            return "evaluating"
+        trains = self.session.facts.run_outcome == "running"
+        return "training" if trains and cycle == current_round(self.session.workspace).base else ""
 
     def _steps(self) -> tuple[Step, ...]:
         return steps(self.session.workspace, self.session.facts)

@@ -48,7 +48,11 @@ def start_text(draft: EvalDraft) -> str:
     standing = draft.standing
     if standing is not None and standing.failed and not draft.choices.again:
         return f"Transcribe the {standing.failed} rows without a transcript again"
-    verb = "Go on" if standing is not None and standing.begun and not draft.choices.again else "Transcribe"
+    verb = (
+        "Go on with it"
+        if standing is not None and standing.begun and not draft.choices.again
+        else "Transcribe"
+    )
     return f"{verb} on {visible(draft.text('place'))}" if draft.text("place") else verb
 
 
@@ -96,11 +100,11 @@ def remarks(draft: EvalDraft, standing: Standing) -> list[str]:
     elif standing.made and not again:
         found.append("it is made already: there is nothing to do")
     elif standing.begun and not again:
-        found.append("an earlier start was not finished: Enter goes on with it, no row is done twice")
+        found.append("an earlier start was not finished: Enter goes on, no row is done twice")
     if standing.lacks_nemo:
         found.append("this program's Python has no NeMo: name the one that has it (Python, below)")
     if evaluation.is_of_unknown_run:
-        found.append("which run made this model is not known: held-out rows are those of the newest split")
+        found.append("its run is not known: held-out rows are those of the newest split")
     if evaluation.lacks_general:
         found.append("forgetting needs the base's transcripts of the general set, too")
     return found
@@ -126,10 +130,12 @@ def eval_reason(draft: EvalDraft, name: str) -> Content:
 
 def _what_happens(draft: EvalDraft) -> Content:
     model, place = visible(draft.model.label), visible(draft.text("place") or "its machine")
+    first = draft.standing is not None and draft.standing.evaluation.baseline
+    then = "scored: the baseline every later model is compared with" if first else "scored and compared"
     return Content.assemble(
         ("What Enter does\n", "bold"),
-        f"NeMo on {place} transcribes every row with {model}; what it needs is sent. The rows are scored "
-        "and compared with this cycle.\n\n",
+        f"NeMo on {place} transcribes every row with {model}; what it needs is sent. The rows are {then}."
+        "\n\n",
         (
             "It runs by itself: other screens, a lost connection or leaving this program do not hurt it, and "
             "no row is done twice.",

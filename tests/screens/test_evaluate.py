@@ -137,7 +137,7 @@ async def test_a_tuned_model_makes_cycle_2_and_7_compares_it(tuned):
     async with app.run_test(size=(140, 45)) as pilot:
         screen = await set_up(pilot, tuned)
         assert "→ cycle 2" in read(app, "#facts")
-        assert "which run made this model is not known" in read(app, "#facts")
+        assert "its run is not known" in read(app, "#facts")
         await pilot.press("s")
         await until(lambda: "real time" in work(app), "no speed was told")
         assert "● transcribing" in work(app)
@@ -146,6 +146,7 @@ async def test_a_tuned_model_makes_cycle_2_and_7_compares_it(tuned):
         await pilot.press("1")
         await until(lambda: "● eval" in text_of(app.screen, "TitleLine"), "the title does not say it")
         await until(lambda: "transcribing" in text_of(app.screen, "#next"), "the steps do not say it")
+        assert "● evaluating" in lines_of(app.screen.query_one("#cycles"))[0]
         await until(lambda: over(app), "it never ended")
         await settle(pilot)
         assert [cycle.number for cycle in app.session.workspace.cycles] == [1, 2]
@@ -180,7 +181,7 @@ async def test_esc_asks_then_ends_and_the_next_start_repeats_no_row(tuned, heard
         [place] = (tuned.parent / "its root/my-ws/evals").glob("*/offline_hyps.jsonl")
         kept, count = len(transcripts(place)), heard()
         await press(pilot, "escape")
-        assert "Go on on this machine" in lines_of(app.screen.query_one("#fields"))[0]
+        assert "Go on with it on this machine" in lines_of(app.screen.query_one("#fields"))[0]
         assert "an earlier start was not finished" in read(app, "#facts")
         await press(pilot, "enter")
         assert "cycle 2 is made" in work(app)
@@ -303,6 +304,39 @@ async def test_a_host_that_does_not_answer_is_said(tuned):
         await press(pilot, "s")
         assert "✖ gone" in work(app)
         assert "refuse" in work(app)
+
+
+async def test_a_general_set_is_the_second_part(tuned, demo_data):
+    general = cycle(tuned / "general", demo_data, rows=4) / "manifest.jsonl"
+    app = ClinasrApp(open_workspace(tuned))
+    async with app.run_test(size=(140, 45)) as pilot:
+        screen = await set_up(pilot, tuned)
+        await choose(pilot, "general", str(general))
+        assert "cycle 1 · 16 rows" in read(app, "#facts")
+        assert "forgetting needs the base's transcripts" in read(app, "#facts")
+        screen.query_one("#fields", LineList).move_to("general")
+        assert any("rows and general set" in line for line in lines_of(screen.query_one("#fields")))
+        await pilot.press("s")
+        await until(lambda: "part 2 of 2: the general set" in work(app), "the second part was not told")
+        await until(lambda: over(app), "it never ended")
+        await settle(pilot)
+        assert "cycle 2 is made" in work(app)
+    assert len(transcripts(tuned / "cycle2/general_hyps.jsonl")) == 4
+
+
+async def test_a_box_is_not_stopped_while_it_evaluates(pictured, monkeypatch):
+    ended = []
+    monkeypatch.setattr(pictured.session.boxes, "run_ended", lambda *told: ended.append(told))
+    async with pictured.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        run = pictured.session.watch(pictured.session.workspace.runs[0])
+        run.ended = True
+        held = shown(pictured)
+        pictured.session.stop_box_after("sft3")
+        assert ended == []
+        held.going = False
+        await pictured.session.take_evaluated()
+        assert [told[0] for told in ended] == ["gpu-box"]
 
 
 async def test_a_manifest_is_wanted(tmp_path, app_on):
