@@ -287,7 +287,14 @@ def _model_of_run(run: RunRef, choices: EvalChoices) -> tuple[EvalModel, str | N
             remedy="Fetch it first (clinasr-tui fetch), or name a .nemo file with --model",
         )
     record = read_record(run.folder)
-    handle = handle_of(record)
+    try:
+        handle = handle_of(record)
+    except InputError:
+        raise InputError(
+            f"run {run.name} was not launched from here: where its model lies is not known",
+            where=str(run.folder),
+            remedy="Bring the .nemo here and name it as the model (--model)",
+        ) from None
     root = str(record.get("root"))
     checkpoints = f"{handle.run_dir}/{_CHECKPOINTS}"
     if not checkpoints.startswith(f"{root}/") or choices.root not in ("", root):

@@ -135,11 +135,7 @@ def made_before(evaluation: Evaluation) -> tuple[Evaluation, bool]:
         return evaluation, False
     if eval_info(folder).get("evaluations") == names:
         return evaluation, True
-    raise InputError(
-        "this cycle is there already",
-        where=str(folder),
-        remedy=f"Write another one: --out-cycle {evaluation.number + 1}",
-    )
+    raise _taken(evaluation)
 
 
 def _expect_some(transcripts: Transcripts, manifest: Path) -> None:
@@ -162,6 +158,9 @@ def write_cycle(
     """
     target = evaluation.folder
     is_there = target.exists() and any(target.iterdir())
+    own = target == evaluation.cycle.folder
+    if is_there and not own and eval_info(target).get("evaluations") != names:
+        raise _taken(evaluation)  # it came meanwhile
     info = _info(evaluation, main, general, names)
     notes: list[str] = []
     for leftover in target.parent.glob(f".{target.name}.*.tmp"):
@@ -270,6 +269,14 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _taken(evaluation: Evaluation) -> InputError:
+    return InputError(
+        "this cycle is there already",
+        where=str(evaluation.folder),
+        remedy=f"Write another one: --out-cycle {evaluation.number + 1}",
+    )
 
 
 def _unwritable(target: Path, error: OSError) -> InputError:

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.stepper import current_round
 from clinasr_tui.launch.draft import THIS_MACHINE
-from clinasr_tui.launch.eval_draft import EvalDraft, Standing, assess, draft_of, parsed
+from clinasr_tui.launch.eval_draft import FIELDS, EvalDraft, Standing, assess, draft_of, parsed
 from clinasr_tui.screens.choice import neighbour
 from clinasr_tui.screens.confirm_dialog import ConfirmDialog
 from clinasr_tui.screens.settings_form import Options, SettingsForm, host_lines
@@ -165,6 +165,10 @@ class EvaluateScreen(SettingsForm[EvalDraft]):
         values = draft.values(name)
         lines = tuple(draft.shown(name, value) for value in values)
         return Options(values, lines, *_OTHER.get(name, ()))
+
+    def label(self, name: str) -> str:
+        """As the line says it."""
+        return next((one.label for one in FIELDS if one.name == name), name)
 
     def parsed(self, name: str, text: str) -> Any:
         """As the draft reads it."""

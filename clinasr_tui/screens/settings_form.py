@@ -83,6 +83,10 @@ class SettingsForm(CockpitScreen, Generic[D]):
         """The draft after a change, with what is known of it."""
         return draft
 
+    def label(self, name: str) -> str:
+        """A field as it is asked for."""
+        return name
+
     def fixed_text(self) -> str:
         """Why some fields cannot be changed."""
         return ""
@@ -113,7 +117,9 @@ class SettingsForm(CockpitScreen, Generic[D]):
         elif (options := self.options(draft, key)).values:
             self._pick(key, options, draft.text(key))
         else:
-            self.query_one(Prompt).ask(key, f"{key}: empty takes what is proposed", draft.text(key))
+            self.query_one(Prompt).ask(
+                key, f"{self.label(key)}: empty takes what is proposed", draft.text(key)
+            )
 
     def _pick(self, name: str, options: Options, now: str) -> None:
         lines = [*options.lines, *([options.other] if options.other else [])]
@@ -125,7 +131,7 @@ class SettingsForm(CockpitScreen, Generic[D]):
                 self.query_one(Prompt).ask(name, options.asks, now)
 
         current = options.lines.index(now) if now in options.lines else 0
-        self.app.push_screen(PickDialog(name, lines, current), chosen)
+        self.app.push_screen(PickDialog(self.label(name), lines, current), chosen)
 
     def action_change(self, step: int) -> None:
         """The next or the last value of the setting under the cursor."""

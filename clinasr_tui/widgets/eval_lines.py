@@ -32,9 +32,13 @@ def eval_lines(draft: EvalDraft) -> list[Line]:
 
 
 def _line(draft: EvalDraft, field: Field, width: int) -> Content:
-    value = Content.styled(visible(draft.text(field.name)) or "…", "bold")
-    texts: list[Content | str] = [field.label, value]
-    if draft.is_set(field.name):
+    is_set = draft.is_set(field.name)
+    text = visible(draft.text(field.name)) or "…"
+    room = width - _COLUMNS[0].width - 1 - (_COLUMNS[2].width + 1 if is_set else 0)
+    if "/" in text and len(text) > room > 1:
+        text = f"…{text[1 - room :]}"  # the end of a path tells more
+    texts: list[Content | str] = [field.label, Content.styled(text, "bold")]
+    if is_set:
         texts.append(Content.styled("set", "bold $accent"))
     return cells(_COLUMNS[: len(texts)], texts, width, gap=1)
 

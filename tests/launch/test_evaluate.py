@@ -166,6 +166,35 @@ async def test_the_same_call_again_does_nothing_and_another_model_is_refused(
     assert (await evaluated(prepare(cycle1, choices(base, out_cycle=3)))).folder.name == "cycle3"
 
 
+async def test_a_cycle_that_came_meanwhile_is_not_written_over(
+    cycle1: Path, tuned: Path, choices: Callable[..., EvalChoices], demo_data: Path
+) -> None:
+    baseline_of(cycle1, demo_data)
+    other = cycle1.parent / "cycle2/offline_hyps.jsonl"
+
+    def tell(now: Progress) -> bool:
+        if now.step == "scoring":
+            other.parent.mkdir()
+            other.write_text("another's")
+        return True
+
+    evaluation = prepare(cycle1, choices(tuned))
+    with pytest.raises(InputError, match=r"cycle2: this cycle is there already"):
+        await evaluated(evaluation, tell)
+    assert names(other.parent) == ["offline_hyps.jsonl"]
+    assert other.read_text() == "another's"
+    moved = await evaluated(prepare(cycle1, choices(tuned, out_cycle=3)))
+    assert (moved.folder.name, moved.was_there) == ("cycle3", False)
+
+
+def test_what_is_sent_does_not_depend_on_the_cycle_it_becomes(
+    cycle1: Path, tuned: Path, choices: Callable[..., EvalChoices], demo_data: Path
+) -> None:
+    baseline_of(cycle1, demo_data)
+    two, three = (prepare(cycle1, choices(tuned, host="lab", out_cycle=number)) for number in (2, 3))
+    assert two.plan(two.manifest) == three.plan(three.manifest)
+
+
 def spoil(folder: Path) -> list[int]:
     """Make rows 2, 4 and 5 of a cycle such that nothing can be heard in them."""
     audio = [

@@ -359,7 +359,7 @@ async def test_other_screens_lead_here_with_their_run(app_with):
         await settle(pilot)
         await press(pilot, "E")
         assert app.screen._draft.choices.run == "sft3"
-        assert "the model of run sft3 is not here" in problem(app) or "not launched from here" in problem(app)
+        assert "run sft3 was not launched from here: where its model lies is not known" in problem(app)
 
 
 # --- pictures ------------------------------------------------------------------------------------
