@@ -211,10 +211,12 @@ class Session(Results):
             before = None
         else:
             self.compare_wish = (before.number, made.number)
-        with suppress(ClinasrError):  # the screens that show the figures say why there are none
+        try:
             if before is not None:
                 held.change = await self.comparison(before, made)
             held.board = await self.board(made)
+        except ClinasrError:  # the screens that show the figures say why there are none
+            held.is_unread = True
         self.post(EvalChanged())
 
     def reconnect(self, ref: RunRef | str) -> None:

@@ -72,6 +72,8 @@ class Evaluating(Effort):
     """Of the cycle that was made, once it is computed."""
     change: Comparison | None = None
     """Against the cycle it was made of; None for a baseline."""
+    is_unread: bool = False
+    """True if what was made cannot be scored or compared."""
 
     def take(self, now: Progress) -> bool:
         """Note how far it is. With a new look at the machine the steps begin anew: contact was lost, or it is

@@ -143,6 +143,8 @@ def _made(held: Evaluating) -> list[Content]:
                 f"  n {held.board.ker_rows}",
             )
         )
+    elif held.is_unread:
+        lines.append(Content.styled("✖ no figures: Leaderboard (6) and Compare (7) say why", _BAD))
     else:
         lines.append(Content.styled("scoring and comparing …", _QUIET))
     return lines

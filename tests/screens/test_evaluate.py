@@ -339,6 +339,20 @@ async def test_a_box_is_not_stopped_while_it_evaluates(pictured, monkeypatch):
         assert [told[0] for told in ended] == ["gpu-box"]
 
 
+async def test_what_cannot_be_compared_is_said(pictured, two_cycles):
+    (two_cycles / "cycle1/per_sample.json").write_text("{")
+    done = Evaluated(two_cycles / "cycle2", 2, (), (), False, ())
+    async with pictured.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "E")
+        shown(pictured, going=False, done=done)
+        await settle(pilot)
+        assert "scoring and comparing" in work(pictured)
+        await pictured.session.take_evaluated()
+        await settle(pilot)
+        assert "no figures: Leaderboard (6) and Compare (7) say why" in work(pictured)
+
+
 async def test_a_manifest_is_wanted(tmp_path, app_on):
     (tmp_path / "clinasr.toml").touch()
     app = app_on(tmp_path)
