@@ -190,7 +190,10 @@ class EvalDraft:
         """All values of a field that has only a few; () for one that is typed or a machine's."""
         if name == "model":
             return models(self.workspace, self.cycle)
-        few = {"backend": tuple(Backend), **dict.fromkeys(("cpu", "only_general", "again"), (False, True))}
+        few = {
+            "backend": (Backend.DOCKER, Backend.LOCAL),
+            **dict.fromkeys(("cpu", "only_general", "again"), (False, True)),
+        }
         return few.get(name, ())
 
     def beside(self, name: str, step: int) -> Any:
