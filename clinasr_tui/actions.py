@@ -37,6 +37,7 @@ SCREENS: dict[str, str] = {
     "compare": "Compare",
     "deploy": "Deploy",
     "train": "Train",
+    "evaluate": "Evaluate",
 }
 """Screen ids and titles in the order of their number keys."""
 
@@ -50,6 +51,7 @@ _EVERYWHERE = (
     Action("show('compare')", "7", "Compare", "Two cycles side by side and the decision.", "Screens"),
     Action("show('deploy')", "8", "Deploy", "What makes a service of the tuned model.", "Screens"),
     Action("show('train')", "9", "Train", "Set up a run and launch it.", "Screens", footer=False),
+    Action("show('evaluate')", "E", "Evaluate", "Let a model transcribe a cycle.", "Screens", footer=False),
     Action("help", "question_mark,f1", "help", "What every key of this screen does.", "Program"),
     Action("quit", "q", "quit", "Leave; a run that is being watched goes on by itself.", "Program"),
     Action("command_palette", "ctrl+p", "commands", "Find any action by its name.", "Program", footer=False),
@@ -59,6 +61,7 @@ _EVERYWHERE = (
 _CYCLES = (
     Action("select", "enter", "open", "Open the selected cycle or step.", "Cycles", "cycles"),
     Action("next_step", "n", "next step", "Go to the next thing to do.", "Cycles", "cycles"),
+    Action("app.show('evaluate')", "e", "evaluate", "Let a model transcribe the cycle.", "Cycles", "cycles"),
     Action("app.focus_next", "tab", "table/steps", "Change between table and steps.", "Cycles", "cycles"),
 )
 
@@ -82,6 +85,21 @@ _TRAIN = (
     Action("cycle(-1)", "left_square_bracket", "cycle −", "The cycle before.", "Train", "train", False),
     Action("cycle(1)", "right_square_bracket", "cycle +", "The next cycle.", "Train", "train", False),
     Action("app.focus_next", "tab", "next part", "To reasons, command and back.", "Train", "train", False),
+)
+
+_EVALUATE = (
+    Action("select", "enter", "start/change", "Start; on a setting, change it.", "Evaluate", "evaluate"),
+    Action("change(-1)", "left", "value −", "The value before.", "Evaluate", "evaluate", False),
+    Action("change(1)", "right", "value +", "The next value.", "Evaluate", "evaluate", False),
+    Action("propose", "backspace", "proposed", "Take what is proposed.", "Evaluate", "evaluate", False),
+    Action("launch", "s", "start", "Start, or go on with it.", "Evaluate", "evaluate", changes=True),
+    Action("back", "escape", "end/back", "End what goes on, after asking; leave it.", "Evaluate", "evaluate"),
+    Action(
+        "again", "r", "retry", "Failed rows, or what failed, again.", "Evaluate", "evaluate", changes=True
+    ),
+    Action("cycle(-1)", "left_square_bracket", "cycle −", "The cycle before.", "Evaluate", "evaluate"),
+    Action("cycle(1)", "right_square_bracket", "cycle +", "The next cycle.", "Evaluate", "evaluate"),
+    Action("app.focus_next", "tab", "next part", "To the reasons and back.", "Evaluate", "evaluate", False),
 )
 
 _BOX = (
@@ -180,7 +198,7 @@ _WATCH = (
     Action("filter", "f", "filter", "Show only lines with a text; ! before it hides them.", "Log", "watch"),
     Action("find(1)", "n", "next", "The next line found.", "Log", "watch", False),
     Action("find(-1)", "N", "previous", "The line found before.", "Log", "watch", False),
-    Action("next_error(1)", "x,E", "next error", "The next error in the log.", "Log", "watch"),
+    Action("next_error(1)", "x", "next error", "The next error in the log.", "Log", "watch"),
     Action("next_error(-1)", "X", "error before", "The error before.", "Log", "watch", False),
     Action("enlarge('log')", "z", "large log", "Give the log all the room, or back.", "Log", "watch"),
     Action("level('info')", "i", "info", "Show or hide information lines.", "Log", "watch", False),
@@ -262,6 +280,7 @@ ACTIONS: tuple[Action, ...] = (
     *_MANIFEST,
     *_GATE,
     *_TRAIN,
+    *_EVALUATE,
     *_BOX,
     *_WATCH,
     *_LEADERBOARD,

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from clinasr_tui.messages import (
         BoxChanged,
         BoxKeyUnknown,
+        EvalChanged,
+        EvalEnded,
         FactsChanged,
         HostKeyUnknown,
         LaunchChanged,
@@ -62,10 +64,17 @@ SCREEN_CLASSES = {
     "compare": "clinasr_tui.screens.compare:CompareScreen",
     "deploy": "clinasr_tui.screens.deploy:DeployScreen",
     "train": "clinasr_tui.screens.train:TrainScreen",
+    "evaluate": "clinasr_tui.screens.evaluate:EvaluateScreen",
 }
 """`module:class` of each screen, imported when it is first shown so that start-up stays light."""
 
 READONLY = "--readonly: nothing is launched, ended, rented or written"
+LEAVING = "An evaluation goes on"
+LEAVES = (
+    "Stay here",
+    "Leave, it goes on by itself there: E follows it when you are back",
+    "End it and leave: what is transcribed is kept, E goes on with it",
+)
 RESCAN_SECONDS = 2.0
 BOX_SECONDS = 30.0
 """How often the meter of a rented box is drawn anew."""
@@ -128,7 +137,8 @@ class ClinasrApp(App[int]):
         self.call_after_refresh(self.set_timer, PAINT_SECONDS, self._painted)
 
     def on_unmount(self) -> None:
-        """Leave no process at work behind."""
+        """Leave no process at work behind; an evaluation on its machine is not one."""
+        self.session.evaluations.leave()
         self.session.stop_all()
 
     def _painted(self) -> None:
@@ -190,11 +200,32 @@ class ClinasrApp(App[int]):
         self.session.set_facts(**self.session.boxes.facts())
         self._hand_on(message)
 
+    def on_eval_changed(self, message: EvalChanged) -> None:
+        """Hand on, and tell the stepper."""
+        self.session.set_facts(**self.session.evaluations.facts())
+        self._hand_on(message)
+
+    def on_eval_ended(self, message: EvalEnded) -> None:
+        """Look for the new cycle, then call the operator with what it shows."""
+        self._start_worker(self._take_evaluated(), "take what was evaluated", "evaluated")
+
+    async def _take_evaluated(self) -> None:
+        from clinasr_tui.widgets.eval_view import ended_text
+
+        await self.session.take_evaluated()
+        held = self.session.evaluations.evaluating
+        if held is not None and not (held.going or held.cancelled):
+            self._call("evaluate", held.evaluation.model.label, ended_text(held))
+
     def on_run_notice(self, message: RunNotice) -> None:
-        """Call the operator as they chose to be called; on another screen also by a line here."""
-        if self.current_mode != "watch":
-            self.notify(visible(message.text), title=visible(message.run), markup=False)
-        sequences = notice(self.notices, f"{self.TITLE} {message.run}", message.text, tmux=in_tmux())
+        """Call the operator."""
+        self._call("watch", message.run, message.text)
+
+    def _call(self, mode: str, name: str, text: str) -> None:
+        """Call the operator as they chose to be called; on another screen than `mode` also by a line here."""
+        if self.current_mode != mode:
+            self.notify(visible(text), title=visible(name), markup=False, timeout=12)
+        sequences = notice(self.notices, f"{self.TITLE} {name}", text, tmux=in_tmux())
         if sequences and self._driver is not None:
             self._driver.write(sequences)
 
@@ -265,11 +296,41 @@ class ClinasrApp(App[int]):
 
     def action_show(self, screen: str) -> None:
         """Go to a screen; it keeps its place when left. Asked for again, it shows its first level."""
+        here = self.screen
+        if screen == "evaluate" and isinstance(here, CockpitScreen):
+            self.session.eval_wish = here.to_evaluate()
         if screen == self.current_mode:
             while len(self.screen_stack) > 1:
                 self.pop_screen()
         else:
             self.switch_mode(screen)
+
+    async def action_quit(self) -> None:
+        """Leave; while an evaluation goes on, ask what is to become of it."""
+        held = self.session.evaluations.evaluating
+        if held is None or not held.going:
+            self.exit()
+            return
+        from clinasr_tui.screens.pick_dialog import PickDialog
+
+        def answered(place: int | None) -> None:
+            if place:
+                leave = self._leave_evaluation(goes_on=place == 1)
+                self._start_worker(leave, "leave the evaluation", "leave")
+
+        # Whoever is not reached cannot be told to end.
+        self.push_screen(PickDialog(LEAVING, LEAVES[:2] if held.out_of_contact else LEAVES), answered)
+
+    async def _leave_evaluation(self, *, goes_on: bool) -> None:
+        """Exit, with the evaluation left to itself or ended."""
+        desk = self.session.evaluations
+        if goes_on:
+            desk.leave()
+        else:
+            self.notify("It is told to end; what is transcribed is kept.", timeout=30)
+        desk.cancel()
+        await desk.wait()
+        self.exit()
 
     def action_toggle_theme(self) -> None:
         """Change between dark and light."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from clinasr_tui.desk import Desk, defect
 from clinasr_tui.errors import ClinasrError, HostKeyError
 from clinasr_tui.flywheel.progress import left_text
+from clinasr_tui.launch.effort import Effort
 from clinasr_tui.messages import LaunchChanged, LaunchKeyUnknown, RunLaunched
 
 if TYPE_CHECKING:
@@ -20,10 +22,8 @@ if TYPE_CHECKING:
 
     from clinasr_tui.flywheel.settings import Settings
     from clinasr_tui.flywheel.workspace import Cycle, RunRef
-    from clinasr_tui.launch.flow import Progress
     from clinasr_tui.launch.machine import Machine
     from clinasr_tui.launch.plan import Plan
-    from clinasr_tui.remote.host import SshSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +38,11 @@ class Order:
     """Where Docker's engine listens there."""
 
 
-@dataclass(slots=True)
-class Launching:
+@dataclass(slots=True, kw_only=True)
+class Launching(Effort):
     """One launch as it goes."""
 
     order: Order
-    steps: list[Progress] = field(default_factory=list)
-    """The newest word of each step so far, the step that goes on last."""
-    going: bool = True
-    error: ClinasrError | None = None
-    """Why it ended before the run was started; None also if it was cancelled."""
-    begun: float = field(default_factory=time.monotonic)
-    """When the step that goes on began."""
-
-    @property
-    def left(self) -> str:
-        """About how long the step will go on (`0:42`); "" while that is not known."""
-        fraction = self.steps[-1].fraction if self.steps else None
-        return left_text(time.monotonic() - self.begun, fraction) if self.going and fraction else ""
-
-    def take(self, now: Progress) -> bool:
-        """Note how far it is; never cancels. Called from threads, too."""
-        if self.steps and self.steps[-1].step == now.step:
-            self.steps[-1] = now
-        else:
-            self.begun = time.monotonic()
-            self.steps.append(now)
-        return True
 
 
 @dataclass(slots=True)
@@ -76,9 +54,9 @@ class RunWork:
     error: ClinasrError | None = None
 
 
-class LaunchDesk:
-    """Everything screens know of launching. `post` sends to the app, `start_worker(coroutine, name, group)`
-    runs. Nothing here decides whether a run may be made: an order carries the gate's note.
+class LaunchDesk(Desk):
+    """Everything screens know of launching. Nothing here decides whether a run may be made: an order carries
+    the gate's note.
     """
 
     def __init__(
@@ -87,9 +65,7 @@ class LaunchDesk:
         post: Callable[[Message], object],
         start_worker: Callable[[Coroutine[Any, Any, None], str, str], object],
     ) -> None:
-        self._settings = settings
-        self._post = post
-        self._start = start_worker
+        super().__init__(settings, post, start_worker)
         self.machines: dict[str | None, Machine] = {}
         """What was seen of each host; None is this machine."""
         self.troubles: dict[str | None, ClinasrError] = {}
@@ -125,7 +101,7 @@ class LaunchDesk:
         except ClinasrError as error:
             self.troubles[host] = error
         except Exception as error:
-            self.troubles[host] = _defect("looking at the machine", error)
+            self.troubles[host] = defect("looking at the machine", error)
         finally:
             self.looking.discard(host)
             self._post(LaunchChanged())
@@ -135,7 +111,7 @@ class LaunchDesk:
     def launch(self, order: Order) -> None:
         """Begin a launch; one at a time."""
         if self.launching is None or not self.launching.going:
-            self.launching = Launching(order)
+            self.launching = Launching(order=order)
             self._start(self._launch(self.launching), f"launch {order.plan.places.run}", "launch")
             self._post(LaunchChanged())
 
@@ -156,35 +132,30 @@ class LaunchDesk:
             self._post(LaunchChanged())
 
     async def _launch(self, launching: Launching) -> None:
+        self._task = asyncio.current_task()
+        try:
+            await self._guarded(launching, "the launch", partial(self._started, launching), self.again)
+        finally:
+            self._task = None
+            self._post(LaunchChanged())
+
+    async def _started(self, launching: Launching) -> None:
         from clinasr_tui.launch.runs import launch_run
         from clinasr_tui.remote.hosts import open_host
 
         order = launching.order
-        self._task = asyncio.current_task()
         folder = order.cycle.folder / "models" / order.plan.places.run
-        try:
-            async with await asyncio.to_thread(open_host, order.host, self._ssh(order.host)) as host:
-                await launch_run(
-                    order.plan,
-                    order.cycle,
-                    host,
-                    launching.take,
-                    host_name=order.host,
-                    gate=order.gate,
-                    socket=order.socket,
-                )
-            self._post(RunLaunched(order.plan.places.run, folder))
-        except HostKeyError as error:
-            launching.error = error
-            self._post(LaunchKeyUnknown(error, self.again))
-        except ClinasrError as error:
-            launching.error = error
-        except Exception as error:
-            launching.error = _defect("the launch", error)
-        finally:
-            launching.going = False
-            self._task = None
-            self._post(LaunchChanged())
+        async with await asyncio.to_thread(open_host, order.host, self._ssh(order.host)) as host:
+            await launch_run(
+                order.plan,
+                order.cycle,
+                host,
+                launching.take,
+                host_name=order.host,
+                gate=order.gate,
+                socket=order.socket,
+            )
+        self._post(RunLaunched(order.plan.places.run, folder))
 
     # --- ending and fetching -------------------------------------------------------------------
 
@@ -219,19 +190,11 @@ class LaunchDesk:
     ) -> None:
         held = self.works[ref.folder]
         try:
-            await work(ref, held)
-        except HostKeyError as error:
-            held.error = error
-            self._post(LaunchKeyUnknown(error, again))
-        except ClinasrError as error:
-            held.error = error
+            await self._guarded(held, f"work on {ref.name}", partial(work, ref, held), again)
         except asyncio.CancelledError:
             held.text = "stopped; what is here is kept, fetching again goes on from it"
             raise
-        except Exception as error:
-            held.error = _defect(f"work on {ref.name}", error)
         finally:
-            held.going = False
             self._fetches.pop(ref.folder, None)
             self._post(LaunchChanged())
 
@@ -276,13 +239,6 @@ class LaunchDesk:
         model = "adapted_model.nemo (the last weights)" if result.model else "no model was left by the run"
         work.text = f"here and checked: {model}, {result.files} other files{named}"
 
-    # --- helpers -------------------------------------------------------------------------------
-
-    def _ssh(self, host: str | None) -> SshSettings:
-        from clinasr_tui.box.access import ssh_for
-
-        return ssh_for(host, self._settings.ssh_config, self._settings.known_hosts)
-
 
 async def _saved(host: Any, run_dir: str) -> str:
     """What a run that was ended left to go on from."""
@@ -294,7 +250,3 @@ async def _saved(host: Any, run_dir: str) -> str:
     if last is None:
         return "it saved no -last checkpoint: it can only be started anew"
     return f"saved: {last.name} ({last.file.size / 1e6:.1f} MB); U goes on from it"
-
-
-def _defect(what: str, error: Exception) -> ClinasrError:
-    return ClinasrError(f"{what} failed: {type(error).__name__}: {error}")

@@ -107,6 +107,16 @@ class LaunchKeyUnknown(Message, bubble=False):
 
 
 @dataclass
+class EvalChanged(News, bubble=False):
+    """An evaluation goes on; read it from the session's `evaluations`."""
+
+
+@dataclass
+class EvalEnded(Message, bubble=False):
+    """The evaluation is made, has failed or was ended."""
+
+
+@dataclass
 class Problem(Message, bubble=False):
     """One line the operator must see; the app keeps running."""
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from clinasr_tui.box_desk import BoxDesk
 from clinasr_tui.errors import ClinasrError
+from clinasr_tui.eval_desk import EvalDesk
 from clinasr_tui.flywheel.stepper import Facts, current_round
 from clinasr_tui.flywheel.workspace import RunRef, Workspace, open_workspace
 from clinasr_tui.launch_desk import LaunchDesk
-from clinasr_tui.messages import FactsChanged, Problem, WorkChanged, WorkspaceChanged
+from clinasr_tui.messages import EvalChanged, FactsChanged, Problem, WorkChanged, WorkspaceChanged
 from clinasr_tui.results import (
     AGAIN,
     COMPARISON,
@@ -45,6 +46,7 @@ __all__ = [
     "SCORING",
     "CycleFigures",
     "CycleJob",
+    "EvalWish",
     "Identity",
     "Session",
     "StoppedError",
@@ -52,6 +54,13 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+class EvalWish(NamedTuple):
+    """What is to be evaluated: a cycle, with the model of a run ("" leaves it to what is due)."""
+
+    cycle: int
+    run: str = ""
 
 
 class Session(Results):
@@ -78,6 +87,11 @@ class Session(Results):
         self.boxes = BoxDesk(workspace.settings, post, start_worker)
         """Rented boxes, which are the operator's, whatever workspace is open."""
         self.launches = LaunchDesk(workspace.settings, post, start_worker)
+        self.evaluations = EvalDesk(workspace.settings, post, start_worker)
+        self.eval_wish: EvalWish | None = None
+        """What the operator wants to evaluate, until Evaluate takes it up."""
+        self.compare_wish: tuple[int, int] | None = None
+        """Two cycles that Compare is to show next, until it does."""
         self.resume_wish: RunRef | None = None
         """A run the operator wants to resume, until Train takes it up."""
         self.run_wish: Path | None = None
@@ -178,6 +192,33 @@ class Session(Results):
         self.launches.works.pop(folder, None)
         self.run_wish = folder
 
+    async def take_evaluated(self) -> None:
+        """An evaluation has ended: look for its cycle, and compute what it shows."""
+        held = self.evaluations.evaluating
+        if held is None or held.going:
+            return
+        host = held.evaluation.host
+        for run in [run for run in self._runs.values() if host is not None and run.ref.host == host]:
+            self.stop_box_after(run.ref.name)  # it has waited for the evaluation
+        if held.done is None:
+            return
+        await self.rescan()
+        made = self.workspace.cycle(held.done.number)
+        before = self.workspace.cycle(held.evaluation.cycle.number)
+        if made is None or held.evaluation.choices.only_general:
+            return
+        if before is None or before.number == made.number or not (before.hypotheses or before.leaderboard):
+            before = None
+        else:
+            self.compare_wish = (before.number, made.number)
+        try:
+            if before is not None:
+                held.change = await self.comparison(before, made)
+            held.board = await self.board(made)
+        except ClinasrError:  # the screens that show the figures say why there are none
+            held.is_unread = True
+        self.post(EvalChanged())
+
     def reconnect(self, ref: RunRef | str) -> None:
         """Follow again after an error (by run or by its name); one that is being followed is left alone."""
         for run in self._runs.values():
@@ -186,10 +227,10 @@ class Session(Results):
                 self._follow(run)
 
     def stop_box_after(self, name: str) -> None:
-        """A run is over: if that was armed, stop its box, unless another watched run goes on there."""
+        """A run is over: if that was armed, stop its box, unless another run or an evaluation is at it."""
         if self.readonly:
             return
-        hosts = {run.ref.host for run in self._runs.values() if not run.ended}
+        hosts = {run.ref.host for run in self._runs.values() if not run.ended} | {self.evaluations.host}
         for run in self._runs.values():
             host = run.ref.host
             if run.ref.name == name and run.ended and host and host not in hosts:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clinasr_tui.commands.host_options import add_place, add_ssh, ssh_settings, trusting
 from clinasr_tui.commands.output import add_json, add_priority, note, print_json, print_lines, shown
 from clinasr_tui.errors import ExitCode
-from clinasr_tui.launch.eval_choices import EvalChoices, prepare
+from clinasr_tui.launch.eval_choices import EvalChoices, prepare, untranscribed_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--only-general", action="store_true", help="only the general set, into CYCLE itself (the base's)"
+    )
+    parser.add_argument(
+        "--retry",
+        action="store_true",
+        help="of an evaluation that is made: transcribe just the rows anew that have no transcript",
     )
     parser.add_argument("--again", action="store_true", help="do not go on with an earlier attempt's rows")
     where = add_place(parser, backend="default: docker on a host, else local", cpu="without a GPU")
@@ -93,6 +98,7 @@ def _choices(args: argparse.Namespace) -> EvalChoices:
         general=args.general,
         only_general=args.only_general,
         again=args.again,
+        retry=args.retry,
     )
 
 
@@ -104,7 +110,7 @@ def _what(evaluation: Evaluation) -> list[str]:
     else:
         kind = "a baseline" if evaluation.baseline else f"cycle {evaluation.number}"
     lines = [f"{model.label} on {where} ({evaluation.backend}), as {kind} in {goal}"]
-    if not (evaluation.baseline or evaluation.choices.only_general or model.run):
+    if evaluation.is_of_unknown_run:
         lines.append(
             "which run made this model is not said (--run): held-out rows are taken from the newest split"
         )
@@ -123,6 +129,9 @@ async def _evaluate(args: argparse.Namespace, evaluation: Evaluation, ssh: SshSe
 def _warn(done: Evaluated) -> None:
     if done.was_there:
         note(f"{shown(done.folder)} is this evaluation already: nothing was transcribed")
+        lost = untranscribed_in(done.folder)
+        if lost:
+            note(f"{lost} of its rows have no transcript: --retry transcribes just those")
     for line in done.notes:
         note(f"warning: {line}")
     _name(done.untranscribed, "")
@@ -137,6 +146,7 @@ def _name(rows: Sequence[Untranscribed], which: str) -> None:
         note(f"  line {row.line}, {row.audio_filepath}: {row.error}")
     if len(rows) > _NAMED:
         note(f"  and {len(rows) - _NAMED} more; eval_info.json names them")
+    note("  once that is mended, the same command with --retry transcribes just these")
 
 
 def _tell_general(args: argparse.Namespace, done: Evaluated) -> int:
@@ -199,7 +209,7 @@ def _next(evaluation: Evaluation, done: Evaluated) -> list[str]:
     lines = []
     if evaluation.baseline:
         lines.append(f"next: clinasr-tui gate {folder}")
-    elif evaluation.choices.general and evaluation.cycle.general is None:
+    elif evaluation.lacks_general and evaluation.choices.general:
         lines.append(
             f"the base's transcripts of the general set are lacking ({shown(evaluation.cycle.folder)}/"
             f"{GENERAL_FILE}): clinasr-tui eval {shown(evaluation.cycle.folder)} --only-general "

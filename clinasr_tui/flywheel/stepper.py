@@ -56,6 +56,10 @@ class Facts:
     """The honest one: held-out rows, beyond chance, forgetting."""
     stop: str = ""
     """Why tuning should stop, "" while it need not."""
+    evaluates: str = ""
+    """The step an evaluation that goes on belongs to: "baseline" or "re-eval"; "" without one."""
+    eval_progress: str = ""
+    """For example "48 % of the rows"."""
     box_state: str = ""
     """pending, ready or stopped; "" without a rented box."""
     box_detail: str = ""
@@ -122,11 +126,11 @@ def steps(workspace: Workspace, facts: Facts) -> tuple[Step, ...]:
     """manifest, baseline, gate, split, box, train, re-eval, decide, deploy, in this order."""
     turn = current_round(workspace)
     manifest = _manifest(turn, facts)
-    baseline = _baseline(turn, manifest)
+    baseline = _baseline(turn, manifest, facts)
     gate = _gate(baseline, facts)
     split = _split(turn, manifest, gate)
     train = _train(turn, split, facts)
-    reeval = _reeval(turn, train)
+    reeval = _reeval(turn, train, facts)
     decide = _decide(turn, baseline, reeval, facts)
     deploy = _deploy(turn, decide, facts)
     return (manifest, baseline, gate, split, _box(turn, facts), train, reeval, decide, deploy)
@@ -156,10 +160,13 @@ def _manifest(turn: Round, facts: Facts) -> Step:
     return step(StepState.DONE, f"{folder}/manifest.jsonl, {clean}")
 
 
-def _baseline(turn: Round, manifest: Step) -> Step:
+def _baseline(turn: Round, manifest: Step, facts: Facts) -> Step:
     def step(state: StepState, detail: str) -> Step:
-        return Step("baseline", "baseline", state, detail, "leaderboard")
+        screen = "leaderboard" if state is StepState.DONE else "evaluate"
+        return Step("baseline", "baseline", state, detail, screen)
 
+    if facts.evaluates == "baseline":
+        return step(StepState.RUNNING, _evaluates(facts))
     if turn.base is not None and (turn.base.hypotheses or turn.base.leaderboard):
         return step(
             StepState.DONE, f"{turn.base.folder.name} is scored: {turn.base.model or 'unnamed model'}"
@@ -169,7 +176,7 @@ def _baseline(turn: Round, manifest: Step) -> Step:
     if manifest.state is StepState.BLOCKED:
         return step(StepState.BLOCKED, "mend the manifest first")
     folder = turn.base.folder.name
-    return step(StepState.READY, f"transcribe the manifest (stage eval) into {folder}/per_sample.json")
+    return step(StepState.READY, f"press E: the base transcribes it; or put {folder}/per_sample.json there")
 
 
 def _gate(baseline: Step, facts: Facts) -> Step:
@@ -247,17 +254,24 @@ def _of_run(run: RunRef, reeval: Cycle | None, facts: Facts) -> tuple[StepState,
     return StepState.READY, f"press 5 to watch the run {name}"
 
 
-def _reeval(turn: Round, train: Step) -> Step:
+def _reeval(turn: Round, train: Step, facts: Facts) -> Step:
     def step(state: StepState, detail: str) -> Step:
-        return Step("re-eval", "re-eval", state, detail, "leaderboard")
+        screen = "leaderboard" if state is StepState.DONE else "evaluate"
+        return Step("re-eval", "re-eval", state, detail, screen)
 
+    if facts.evaluates == "re-eval":
+        return step(StepState.RUNNING, _evaluates(facts))
     if turn.reeval is not None:
         model = turn.reeval.model or "unnamed model"
         return step(StepState.DONE, f"{turn.reeval.folder.name} is scored: {model}")
     if turn.base is None or train.state is not StepState.DONE:
         return step(StepState.BLOCKED, "needs a finished run")
-    target = f"cycle{turn.base.number + 1}/offline_hyps.jsonl"
-    return step(StepState.READY, f"transcribe the same manifest with the tuned model into {target}")
+    target = f"cycle{turn.base.number + 1}"
+    return step(StepState.READY, f"press E: the tuned model transcribes the same rows, as {target}")
+
+
+def _evaluates(facts: Facts) -> str:
+    return f"transcribing{f': {facts.eval_progress}' if facts.eval_progress else ''} (E shows it)"
 
 
 def _decide(turn: Round, baseline: Step, reeval: Step, facts: Facts) -> Step:

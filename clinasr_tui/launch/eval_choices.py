@@ -59,6 +59,8 @@ class EvalChoices:
     """Transcribe nothing but the general set, into the cycle itself."""
     again: bool = False
     """Start from nothing although there are rows of an earlier attempt."""
+    retry: bool = False
+    """Transcribe the rows anew that have no transcript, and only those, although the evaluation is made."""
 
 
 class Ground(NamedTuple):
@@ -110,6 +112,18 @@ class Evaluation:
         return self.cycle.manifest
 
     @property
+    def is_of_unknown_run(self) -> bool:
+        """True if it is not said which run made the model: held-out rows are those of the newest split."""
+        return not (self.baseline or self.choices.only_general or self.model.run)
+
+    @property
+    def lacks_general(self) -> bool:
+        """True if forgetting cannot be told: the base's transcripts of the general set are not there."""
+        choices = self.choices
+        wanted = choices.general is not None and not choices.only_general
+        return wanted and not self.baseline and self.cycle.general is None
+
+    @property
     def backend(self) -> Backend:
         """The one chosen, else the run's, else Docker on a host and none here."""
         default = Backend.DOCKER if self.host else Backend.LOCAL
@@ -139,6 +153,7 @@ class Evaluation:
             python=_python(choices.python or known, in_place=in_place),
             cpu=choices.cpu,
             batch_size=choices.batch_size,
+            retry=choices.retry,
         )
 
     def _numbered(self, name: str) -> str:
@@ -199,7 +214,9 @@ def _is_baseline(cycle: Cycle, model: EvalModel, choices: EvalChoices) -> bool:
             raise InputError("no general set is named", remedy="Give --general MANIFEST")
         if cycle.general is not None:
             raise InputError(
-                "the general set is transcribed already", where=str(cycle.general), remedy="Remove it first"
+                "the general set is transcribed already",
+                where=str(cycle.general),
+                remedy="Remove it first; --retry then does only the rows that failed",
             )
         return False
     own = choices.out_cycle in (None, cycle.number)
@@ -270,7 +287,14 @@ def _model_of_run(run: RunRef, choices: EvalChoices) -> tuple[EvalModel, str | N
             remedy="Fetch it first (clinasr-tui fetch), or name a .nemo file with --model",
         )
     record = read_record(run.folder)
-    handle = handle_of(record)
+    try:
+        handle = handle_of(record)
+    except InputError:
+        raise InputError(
+            f"run {run.name} was not launched from here: where its model lies is not known",
+            where=str(run.folder),
+            remedy="Bring the .nemo here and name it as the model (--model)",
+        ) from None
     root = str(record.get("root"))
     checkpoints = f"{handle.run_dir}/{_CHECKPOINTS}"
     if not checkpoints.startswith(f"{root}/") or choices.root not in ("", root):
@@ -330,3 +354,10 @@ def eval_info(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def untranscribed_in(folder: Path) -> int:
+    """How many rows of a cycle, and of its general set, have no transcript as its evaluation says."""
+    info = eval_info(folder)
+    lists = (info.get(name) for name in ("untranscribed", "general_untranscribed"))
+    return sum(len(rows) for rows in lists if isinstance(rows, list))

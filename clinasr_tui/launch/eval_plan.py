@@ -57,6 +57,8 @@ class EvalPlan:
     """A run's folder of checkpoints below the root there: the model is made of the best one first."""
     batch_size: int = 0
     """Rows at a time at most; 0 leaves it to the script, which halves what does not fit."""
+    retry: bool = False
+    """Transcribe the rows anew that failed before; the others stay."""
 
     def placed(self, machine: Machine) -> EvalPlan:
         """The plan with its root as an absolute path of that machine."""
@@ -115,6 +117,7 @@ class EvalPlan:
             "out": self._seen(REEVAL_FILE),
             "batch_size": self.batch_size,
             "device": "cpu" if self.cpu else "auto",
+            "retry": self.retry,
             **({"best_of": self.places.seen(self.best_of)} if self.best_of else {}),
         }
 

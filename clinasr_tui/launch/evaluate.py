@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +19,21 @@ from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.flywheel.files import write_atomically
 from clinasr_tui.flywheel.manifest import read_manifest
 from clinasr_tui.flywheel.workspace import BASELINE_FILE, GENERAL_FILE, MANIFEST_FILE, REEVAL_FILE
+from clinasr_tui.launch.eval_begun import forget_begun, note_begun
 from clinasr_tui.launch.eval_choices import EVAL_INFO_FILE, eval_info
+from clinasr_tui.launch.flow import Progress, told
 from clinasr_tui.launch.transcription import transcribe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from clinasr_tui.launch.eval_choices import Evaluation
-    from clinasr_tui.launch.eval_plan import EvalPlan
     from clinasr_tui.launch.eval_rows import Untranscribed
     from clinasr_tui.launch.flow import Tell
     from clinasr_tui.launch.transcription import Transcripts
     from clinasr_tui.remote.host import Host
 
+SCORING = "scoring"
 _RESULTS_FILE = "results.csv"
 
 
@@ -52,31 +54,29 @@ async def evaluate(
     evaluation: Evaluation,
     connect: Callable[[], Host],
     tell: Tell,
+    *,
+    leaves: Callable[[], bool] = lambda: False,
 ) -> Evaluated:
     """Make an evaluation. The same call again goes on where one ended, and repeats nothing.
 
-    Errors as `transcription.transcribe`; RemoteError if no row could be transcribed; InputError if the cycle
-    to be written is there already and another's.
+    One that is made already is left alone, unless `retry` is chosen: then its rows without a transcript are
+    done, and the cycle is written anew. `leaves` and errors as `transcription.transcribe`; RemoteError if no
+    row could be transcribed; InputError if the cycle to be written is there already and another's.
     """
-    choices = evaluation.choices
-    names = []
-    main = general = None
-    if not choices.only_general:
-        plan = evaluation.plan(evaluation.manifest)
-        names.append(plan.places.run)
-    general_plan = evaluation.plan(choices.general) if choices.general is not None else None
-    if general_plan is not None:
-        names.append(general_plan.places.run)
-    cycle = evaluation.cycle
-    if _is_the_cycles_own(evaluation, names):
-        return Evaluated(cycle.folder, cycle.number, (), (), True, ())
-    if _made_before(evaluation, names):
+    evaluation, is_made = await asyncio.to_thread(made_before, evaluation)
+    if is_made and not evaluation.choices.retry:
         return Evaluated(evaluation.folder, evaluation.number, (), (), True, ())
-    if not choices.only_general:
-        main = await _transcribed(evaluation, plan, evaluation.manifest, connect, tell)
-    if general_plan is not None and choices.general is not None:
-        general = await _transcribed(evaluation, general_plan, choices.general, connect, tell)
+    await asyncio.to_thread(note_begun, evaluation)
+    # Once: with `again` the name is another as soon as it has begun.
+    names = await asyncio.to_thread(names_of, evaluation)
+    main = general = None
+    if not evaluation.choices.only_general:
+        main = await _transcribed(evaluation, evaluation.manifest, connect, tell, leaves)
+    if evaluation.choices.general is not None:
+        general = await _transcribed(evaluation, evaluation.choices.general, connect, tell, leaves)
+    told(tell, Progress(SCORING))
     notes = await asyncio.to_thread(write_cycle, evaluation, main, general, names)
+    await asyncio.to_thread(forget_begun, evaluation)
     return Evaluated(
         evaluation.folder,
         evaluation.number,
@@ -88,9 +88,14 @@ async def evaluate(
 
 
 async def _transcribed(
-    evaluation: Evaluation, plan: EvalPlan, manifest: Path, connect: Callable[[], Host], tell: Tell
+    evaluation: Evaluation,
+    manifest: Path,
+    connect: Callable[[], Host],
+    tell: Tell,
+    leaves: Callable[[], bool],
 ) -> Transcripts:
     """One manifest's transcripts, at least one of them."""
+    plan = await asyncio.to_thread(evaluation.plan, manifest)
     done = await transcribe(
         plan,
         manifest,
@@ -99,33 +104,38 @@ async def _transcribed(
         tell,
         host_name=evaluation.host,
         socket=evaluation.socket,
+        leaves=leaves,
     )
     _expect_some(done, manifest)
     return done
 
 
-def _is_the_cycles_own(evaluation: Evaluation, names: list[str]) -> bool:
-    """True for the baseline the cycle has: asked for again, it is not written as the next cycle."""
-    choices, cycle = evaluation.choices, evaluation.cycle
-    if choices.only_general or choices.out_cycle is not None or cycle.hypotheses is None:
-        return False
-    return eval_info(cycle.folder).get("evaluations") == names
+def names_of(evaluation: Evaluation) -> list[str]:
+    """Names of its transcriptions: the same for the same model, manifests and machine."""
+    choices = evaluation.choices
+    every = (None if choices.only_general else evaluation.manifest, choices.general)
+    return [evaluation.plan(manifest).places.run for manifest in every if manifest is not None]
 
 
-def _made_before(evaluation: Evaluation, names: list[str]) -> bool:
-    """True if just this evaluation has been written. Raises InputError if another stands in its place."""
-    if evaluation.choices.only_general or evaluation.folder == evaluation.cycle.folder:
-        return False
-    folder = evaluation.folder
-    if not folder.exists() or not any(folder.iterdir()):
-        return False
+def made_before(evaluation: Evaluation) -> tuple[Evaluation, bool]:
+    """The evaluation as it is written, and True if just this one has been. Reads and hashes, blocks.
+
+    The transcripts the cycle has, asked for again, are its own: they are not written as the next cycle.
+    Raises InputError if another evaluation stands in its place.
+    """
+    choices, cycle, folder = evaluation.choices, evaluation.cycle, evaluation.folder
+    names = names_of(evaluation)
+    if choices.only_general:
+        return evaluation, False
+    own = cycle.hypotheses if choices.out_cycle is None else None
+    if own is not None and eval_info(cycle.folder).get("evaluations") == names:
+        baseline = own.name == BASELINE_FILE
+        return replace(evaluation, number=cycle.number, folder=cycle.folder, baseline=baseline), True
+    if folder == cycle.folder or not folder.exists() or not any(folder.iterdir()):
+        return evaluation, False
     if eval_info(folder).get("evaluations") == names:
-        return True
-    raise InputError(
-        "this cycle is there already",
-        where=str(folder),
-        remedy=f"Write another one: --out-cycle {evaluation.number + 1}",
-    )
+        return evaluation, True
+    raise _taken(evaluation)
 
 
 def _expect_some(transcripts: Transcripts, manifest: Path) -> None:
@@ -135,7 +145,7 @@ def _expect_some(transcripts: Transcripts, manifest: Path) -> None:
         raise RemoteError(
             f"none of {len(heard.untranscribed)} rows could be transcribed, the first: {first.error}",
             where=f"{manifest}:{first.line}",
-            remedy="Correct that, then run it again with --again",
+            remedy="Correct that, then run it again with --retry",
         )
 
 
@@ -147,6 +157,10 @@ def write_cycle(
     In a cycle that is there the transcripts come last, so that it is scored only once the rest is there.
     """
     target = evaluation.folder
+    is_there = target.exists() and any(target.iterdir())
+    own = target == evaluation.cycle.folder
+    if is_there and not own and eval_info(target).get("evaluations") != names:
+        raise _taken(evaluation)  # it came meanwhile
     info = _info(evaluation, main, general, names)
     notes: list[str] = []
     for leftover in target.parent.glob(f".{target.name}.*.tmp"):
@@ -158,7 +172,7 @@ def write_cycle(
         raise _unwritable(target, error) from error
     try:
         last = _fill(work, evaluation, main, general, info)
-        if target == evaluation.cycle.folder:
+        if is_there:
             for path in sorted(work.iterdir(), key=lambda path: path.name == last):
                 path.replace(target / path.name)
         else:
@@ -186,7 +200,7 @@ def _fill(
     if main is None:
         return GENERAL_FILE
     manifest = evaluation.manifest
-    if evaluation.folder != evaluation.cycle.folder:
+    if not (evaluation.folder / MANIFEST_FILE).exists():
         shutil.copyfile(manifest, work / MANIFEST_FILE)
     write_atomically(work / name, main.heard.rows)
     write_atomically(work / EVAL_INFO_FILE, (json.dumps(info, indent=2, ensure_ascii=False) + "\n").encode())
@@ -216,7 +230,11 @@ def _info(
     found |= {"model": model.label, "model_file": model.model, "cycle": evaluation.number}
     if model.run:
         found |= {"run": model.run, "trained_on_cycle": model.trained_on}
-    found |= {"evaluations": names, "host": evaluation.host, "backend": str(evaluation.backend)}
+    found |= {
+        "evaluations": names_of(evaluation),
+        "host": evaluation.host,
+        "backend": str(evaluation.backend),
+    }
     if main is not None:
         heard = main.heard
         found |= {
@@ -251,6 +269,14 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _taken(evaluation: Evaluation) -> InputError:
+    return InputError(
+        "this cycle is there already",
+        where=str(evaluation.folder),
+        remedy=f"Write another one: --out-cycle {evaluation.number + 1}",
+    )
 
 
 def _unwritable(target: Path, error: OSError) -> InputError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from clinasr_tui.launch.control import RunHandle, cancel, is_alive, settle_by_na
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.eval_follow import exit_record, failure, follow
 from clinasr_tui.launch.eval_rows import Heard, PackedRows, pack_rows, unpack_rows
-from clinasr_tui.launch.eval_told import TRANSCRIBING, Reading
+from clinasr_tui.launch.eval_told import Reading
 from clinasr_tui.launch.fetch import open_folder
 from clinasr_tui.launch.flow import (
     Progress,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from clinasr_tui.remote.host import Host
 
 RECORD_FILE = "evaluation.json"
-FETCHING = "fetching"
+CONTACT, FETCHING = "seeking contact", "fetching"
 _LONGEST_WAIT = 30
 _STOP_SECONDS = 10
 _HAS_NEMO = "import importlib.util as u, sys; sys.exit(u.find_spec('nemo') is None)"
@@ -70,19 +70,21 @@ async def transcribe(
     *,
     host_name: str | None = None,
     socket: str = DOCKER_SOCKET,
+    leaves: Callable[[], bool] = lambda: False,
 ) -> Transcripts:
     """Transcribe `manifest` as planned; what is known of it is kept in `folder` of the workspace.
 
     `connect` gives the host, not yet entered. Contact that is lost is sought again for as long as it takes.
-    Cancelling the task ends the transcription; what it has done is kept. Raises UnreachableError only where
-    there never was contact, RemoteError, InputError, InterruptedError if `tell` returns False.
+    Cancelling the task ends the transcription, unless `leaves` says that it is to go on unwatched; what it
+    has done is kept. Raises UnreachableError only where there never was contact, RemoteError, InputError,
+    InterruptedError if `tell` returns False.
     """
     name = plan.places.run
     mirror = Mirror(folder / MIRROR_FOLDER, f"{host_name or ''}:{name}")
     if mirror.shared:
         raise InputError("this evaluation is followed by another process already", where=str(folder))
     try:
-        work = _Work(plan, manifest, folder, mirror, tell, socket, host_name)
+        work = _Work(plan, manifest, folder, mirror, tell, socket, host_name, leaves)
         failures = 0
         while True:
             try:
@@ -100,7 +102,7 @@ async def transcribe(
 async def _wait(tell: Tell, error: UnreachableError, seconds: int) -> None:
     for left in range(seconds, 0, -1):
         what = f"contact lost ({error.what}): it goes on there, next try in {left} s"
-        told(tell, Progress(TRANSCRIBING, what))
+        told(tell, Progress(CONTACT, what))
         await asyncio.sleep(1)
 
 
@@ -116,9 +118,10 @@ class _Work:
         tell: Tell,
         socket: str,
         host_name: str | None,
+        leaves: Callable[[], bool],
     ) -> None:
         self.plan, self.manifest, self.folder, self.mirror = plan, manifest, folder, mirror
-        self.tell, self.socket, self.host_name = tell, socket, host_name
+        self.tell, self.socket, self.host_name, self.leaves = tell, socket, host_name, leaves
         self.reading = Reading()
         self.before = b""
         self.began = False
@@ -142,16 +145,19 @@ class _Work:
         packed = await asyncio.to_thread(pack_rows, self.manifest, places, in_place=plan.in_place)
         if not await is_alive(handle, host):
             if await self._was_done(host, handle):
-                return await self._collected(host, run_dir, packed)
-            if self.began:
+                found = await self._collected(host, run_dir, packed)
+                if self.began or not (plan.retry and found.heard.untranscribed):
+                    return found
+            elif self.began:
                 raise failure(self.mirror, self.reading.told.refused, f"{host.name}:{run_dir}")
             await self._start(plan, packed, host, machine)
         self.began = True
         try:
             return await self._followed(host, handle, packed)
         except asyncio.CancelledError:
-            with suppress(RemoteError):
-                await cancel(handle, host, seconds=_STOP_SECONDS)
+            if not self.leaves():
+                with suppress(RemoteError):
+                    await cancel(handle, host, seconds=_STOP_SECONDS)
             raise
 
     async def _was_done(self, host: Host, handle: RunHandle) -> bool:
@@ -254,6 +260,22 @@ class _Work:
         return Transcripts(heard, {**versions, **self.reading.told.versions})
 
 
+def has_begun(folder: Path) -> bool:
+    """True if a transcription was started before, as `folder` of the workspace says."""
+    return (folder / RECORD_FILE).exists()
+
+
+def known_python(folders: Iterable[Path]) -> str:
+    """The Python that last transcribed on this machine, as what is in `folders` says; "" if none did."""
+    found = []
+    for place in (place for folder in folders for place in folder.glob(f"*/{RECORD_FILE}")):
+        with suppress(OSError, ValueError, RecursionError):
+            said = json.loads(place.read_bytes())
+            if isinstance(said, dict) and said.get("host") is None and said.get("backend") == Backend.LOCAL:
+                found.append((place.stat().st_mtime_ns, str(said.get("python", ""))))
+    return max(found, default=(0, ""))[1]
+
+
 def expect_able(plan: EvalPlan, machine: Machine) -> None:
     """Refuse what cannot work there before anything is sent. Without a container a CPU serves too."""
     if plan.backend is Backend.DOCKER:
@@ -266,5 +288,6 @@ async def _expect_nemo(plan: EvalPlan, host: Host) -> None:
         raise RemoteError(
             f"{plan.python} has no NeMo",
             where=host.name,
-            remedy="Name the Python that has it (--python), or install it: pip install 'clinasr-tui[nemo]'",
+            remedy="Name the one that has it (Python in the settings, --python), or install it there: "
+            "pip install 'clinasr-tui[nemo]'",
         )

@@ -7,9 +7,9 @@ pretrained name), "manifest": str, "out": str, "batch_size": n, "device": "auto"
 audio paths start at the manifest's folder. With "best_of" (a run's folder of checkpoints) the model is first
 made of the best one, by export_checkpoint.py beside this script. Each batch is appended to `out` at once, one
 object a row: the manifest's audio_filepath, its text as ref, hyp and the clinical fields; a row that cannot
-be transcribed has "hyp": "" and "error". Rows that are in `out` already are not done again. A batch that does
-not fit into memory is halved. Standard output holds lines of JSON: {"t": "start" | "progress" | "row_error" |
-"note" | "refused" | "end", ..}.
+be transcribed has "hyp": "" and "error". Rows that are in `out` already are not done again; with "retry"
+those with an error are. A batch that does not fit into memory is halved. Standard output holds lines of JSON:
+{"t": "start" | "progress" | "row_error" | "note" | "refused" | "end", ..}.
 """
 
 # It also runs under the Python of NeMo's container: plain os calls, no `X | Y` at run time.
@@ -25,6 +25,8 @@ import time
 from typing import Any
 
 FIELDS = ("term", "entity_category", "ipa_source", "voice_id", "noise_level", "context_type")
+KEPT = ".kept"
+"""Beside `out` while failed rows are tried again: the rows of before."""
 OUT_OF_MEMORY = ("out of memory", "cublas_status_alloc_failed", "cudnn_status_alloc_failed")
 
 
@@ -115,8 +117,8 @@ def read_rows(manifest: str) -> "list[dict[str, Any]]":
         return [json.loads(line) for line in stream if line.strip()]
 
 
-def done_rows(out: str, rows: "list[dict[str, Any]]") -> int:
-    """How many of the rows `out` holds; a line that was cut off is removed.
+def done_rows(out: str, rows: "list[dict[str, Any]]") -> "list[bytes]":
+    """The lines of the rows that `out` holds; one that was cut off is removed.
 
     Raises ValueError if `out` belongs to another manifest.
     """
@@ -126,13 +128,29 @@ def done_rows(out: str, rows: "list[dict[str, Any]]") -> int:
             whole = content.rfind(b"\n") + 1
             stream.truncate(whole)
     except OSError:
-        return 0
-    lines = content[:whole].splitlines()
+        return []
+    lines = content[:whole].splitlines(keepends=True)
     for number, line in enumerate(lines):
         audio = json.loads(line.decode("utf-8")).get("audio_filepath")
         if number >= len(rows) or rows[number].get("audio_filepath") != audio:
             raise ValueError("%s:%d is of another manifest: choose another file" % (out, number + 1))
-    return len(lines)
+    return lines
+
+
+def set_aside(out: str, lines: "list[bytes]") -> None:
+    """Put the rows there are beside `out`, which begins anew: those without an error come back from there."""
+    with open(out + ".new", "wb") as stream:
+        stream.writelines(lines)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(out + ".new", out + KEPT)  # noqa: PTH105
+    with open(out, "wb"):
+        pass
+
+
+def has_error(line: bytes) -> bool:
+    """True for a row without a transcript."""
+    return bool(json.loads(line.decode("utf-8")).get("error"))
 
 
 class Transcriber:
@@ -217,11 +235,18 @@ class Job:
     """One manifest on its way."""
 
     def __init__(self, spec: "dict[str, Any]") -> None:
+        out = str(spec["out"])
         self.spec = spec
         self.folder = os.path.dirname(os.path.abspath(str(spec["manifest"])))  # noqa: PTH100
         self.rows = read_rows(str(spec["manifest"]))
-        self.done = done_rows(str(spec["out"]), self.rows)
-        self.resumed = self.done
+        there, before = done_rows(out, self.rows), done_rows(out + KEPT, self.rows)
+        if spec.get("retry"):
+            before, there = [*there, *before[len(there) :]], []
+            set_aside(out, before)
+        self.there = len(there)
+        # By place: rows of before that need not be done again.
+        self.kept = {at: line for at, line in enumerate(before) if at >= self.there and not has_error(line)}
+        self.resumed = self.done = self.there + len(self.kept)
         self.heard = 0.0
         self.errors = 0
         self.begun = time.monotonic()
@@ -232,13 +257,27 @@ class Job:
             self.transcriber = Transcriber(self.spec)
             self.start()
         with open(str(self.spec["out"]), "ab") as out:
-            while self.done < len(self.rows):
-                rows = self.rows[self.done : self.done + self.transcriber.batch_size]
-                out.write(b"".join(self.transcribed(rows)))
+            while self.there < len(self.rows):
+                places = range(self.there, self.stretch())
+                own = [at for at in places if at not in self.kept]
+                found = dict(zip(own, self.transcribed(own))) if own else {}  # noqa: B905
+                out.write(b"".join(found[at] if at in found else self.kept[at] for at in places))
                 out.flush()
                 os.fsync(out.fileno())
-                self.done += len(rows)
+                self.there = places.stop
+                self.done += len(own)
                 self.report("progress")
+        with contextlib.suppress(OSError):
+            os.remove(str(self.spec["out"]) + KEPT)  # noqa: PTH107
+
+    def stretch(self) -> int:
+        """The end of the next rows that hold one batch, kept ones between and after them included."""
+        left = self.transcriber.batch_size if self.done < len(self.rows) else 0
+        at = self.there
+        while at < len(self.rows) and (left or at in self.kept):
+            left -= 0 if at in self.kept else 1
+            at += 1
+        return at
 
     def start(self) -> None:
         """Say what is at work."""
@@ -252,11 +291,12 @@ class Job:
         )
         self.begun = time.monotonic()
 
-    def transcribed(self, rows: "list[dict[str, Any]]") -> "list[bytes]":
-        """The rows with what was heard, or why not."""
+    def transcribed(self, places: "list[int]") -> "list[bytes]":
+        """The rows at these places with what was heard, or why not."""
         faults, paths, seconds = {}, [], 0.0
-        for place, row in enumerate(rows):
-            path = os.path.join(self.folder, os.path.expanduser(str(row.get("audio_filepath"))))  # noqa: PTH111
+        for place in places:
+            name = str(self.rows[place].get("audio_filepath"))
+            path = os.path.join(self.folder, os.path.expanduser(name))  # noqa: PTH111
             try:
                 seconds += seconds_of(path)
                 paths.append(path)
@@ -265,11 +305,12 @@ class Job:
         heard = iter(self.transcriber.batch(paths) if paths else [])
         self.heard += seconds
         found = []
-        for place, row in enumerate(rows):
+        for place in places:
+            row = self.rows[place]
             text, error = ("", faults[place]) if place in faults else next(heard)
             if error:
                 self.errors += 1
-                say("row_error", row=self.done + place + 1, audio=row.get("audio_filepath"), message=error)
+                say("row_error", row=place + 1, audio=row.get("audio_filepath"), message=error)
             found.append(row_of(row, text, error))
         return found
 

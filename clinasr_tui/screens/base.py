@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.progress import Progress
     from clinasr_tui.messages import (
         BoxChanged,
+        EvalChanged,
         FactsChanged,
         LaunchChanged,
         RunEnded,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
         WorkChanged,
         WorkspaceChanged,
     )
-    from clinasr_tui.session import CycleJob, Session
+    from clinasr_tui.session import CycleJob, EvalWish, Session
 
 T = TypeVar("T")
 _PULSE_SECONDS = 0.1
@@ -190,6 +191,7 @@ class CockpitScreen(Screen[None]):
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         """Come up with the newest state."""
         self._show_billing()
+        self._show_evaluating()
         self.refresh_view()
         self._follow_work()
 
@@ -206,6 +208,17 @@ class CockpitScreen(Screen[None]):
 
     def on_launch_changed(self, message: LaunchChanged) -> None:
         """A launch goes on; only Train and Watch mind."""
+
+    def on_eval_changed(self, message: EvalChanged) -> None:
+        """An evaluation goes on: the title line says how far it is."""
+        self._show_evaluating()
+
+    def to_evaluate(self) -> EvalWish | None:
+        """What Evaluate shows when it is asked for from here; None leaves it to what is due."""
+        return None
+
+    def _show_evaluating(self) -> None:
+        self.query_one(TitleLine).at_work(self.session.evaluations.headline)
 
     def _show_billing(self) -> None:
         self.query_one(TitleLine).billing(*self.session.boxes.headline())

@@ -98,12 +98,15 @@ class CompareScreen(CockpitScreen):
     def refresh_view(self) -> None:
         """Compare the chosen cycles, at first the newest with the one before."""
         cycles = scored_cycles(self.session.workspace)
+        wish, self.session.compare_wish = self.session.compare_wish, None
+        if wish is not None:
+            self._a, self._b = wish
         if len(cycles) < 2:
             self._result = None
             self._draw()
             self.show_problem(
                 "nothing to compare yet: two cycles with transcripts are needed. "
-                "A second one appears here by itself after the re-evaluation"
+                "E lets a model transcribe the next one"
             )
             return
         self.load(partial(self._load, *self._sides()))

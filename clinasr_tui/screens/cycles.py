@@ -15,7 +15,7 @@ from clinasr_tui.flywheel.run_marks import smoke_mark
 from clinasr_tui.flywheel.stepper import Step, current_round, next_step, steps
 from clinasr_tui.flywheel.workspace import REEVAL_FILE, Cycle
 from clinasr_tui.screens.base import CockpitScreen
-from clinasr_tui.session import StoppedError
+from clinasr_tui.session import EvalWish, StoppedError
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.columns import Column, ColumnHead, cells
 from clinasr_tui.widgets.figures import (
@@ -185,14 +185,23 @@ class CyclesScreen(CockpitScreen):
             return Content.styled("■ stopped", "$accent")
         if row.error:
             return Content.styled("✖ unreadable", "$bad")
-        if self.session.facts.run_outcome == "running" and cycle == turn.base:
-            return Content.styled("● training", "$accent")
+        going = self._going(cycle)
+        if going:
+            return Content.styled(f"● {going}", "$accent")
         if cycle.hypotheses is None and cycle.leaderboard is None:
             return Content.styled("○ transcribe", "$quiet")
         reevaluates = cycle == turn.reeval or (cycle.hypotheses and cycle.hypotheses.name == REEVAL_FILE)
         if row.change is not None and reevaluates:
             return _decided(row.change)
         return Content("scored" if cycle.hypotheses else "figures only")
+
+    def _going(self, cycle: Cycle) -> str:
+        """What goes on with a cycle; "" if nothing does."""
+        held = self.session.evaluations.evaluating
+        if held is not None and held.going and held.evaluation.cycle.number == cycle.number:
+            return "evaluating"
+        trains = self.session.facts.run_outcome == "running"
+        return "training" if trains and cycle == current_round(self.session.workspace).base else ""
 
     def _steps(self) -> tuple[Step, ...]:
         return steps(self.session.workspace, self.session.facts)
@@ -218,6 +227,21 @@ class CyclesScreen(CockpitScreen):
             self.session.cycle_in_view = int(key)
             self.app.switch_mode("leaderboard")
 
+    def to_evaluate(self) -> EvalWish | None:
+        """The cycle under the cursor; from the steps the one whose turn it is, with its newest run."""
+        if self.focused is not None and self.focused.id == "steps":
+            return self._due()
+        key = self.query_one("#cycles", LineList).cursor_key
+        return EvalWish(int(key)) if key else None
+
+    def _due(self) -> EvalWish | None:
+        turn = current_round(self.session.workspace)
+        if turn.base is None:
+            return None
+        return EvalWish(
+            turn.base.number, turn.run.name if turn.run is not None and turn.base.hypotheses else ""
+        )
+
     def action_next_step(self) -> None:
         """Go where the next thing is done."""
         self._go(next_step(self._steps()))
@@ -226,6 +250,8 @@ class CyclesScreen(CockpitScreen):
         if step is None:
             return
         if _key_of(step.screen):
+            if step.screen == "evaluate":
+                self.session.eval_wish = self._due()
             self.app.switch_mode(step.screen)
         else:
             self.notify(step.detail or "This step is done outside of this program.", markup=False, timeout=6)

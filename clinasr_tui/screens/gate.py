@@ -74,7 +74,7 @@ class GateScreen(CockpitScreen):
         if cycle is None:
             self._result = None
             self._draw()
-            self.show_problem("no cycle has transcripts yet: transcribe one first: clinasr-tui eval CYCLE")
+            self.show_problem("no cycle has transcripts yet: press E, and the base transcribes one")
             return
         self.retitle(f"Gate · cycle {cycle.number}")
         self.load(partial(self._load, cycle))

@@ -71,7 +71,7 @@ class LeaderboardScreen(CockpitScreen):
         if cycle is None:
             self._board = None
             self._draw()
-            self.show_problem("no cycle has transcripts yet: transcribe one first: clinasr-tui eval CYCLE")
+            self.show_problem("no cycle has transcripts yet: press E, and the base transcribes one")
             return
         self.retitle(f"Leaderboard · cycle {cycle.number}")
         name = f" · {visible(cycle.model)}" if cycle.model else ""

@@ -95,7 +95,14 @@ class RunKeys(CockpitScreen):
             return Content("")
         if not was_fetched(run.ref):
             fetch, resume = ("F", "bold $accent"), ("U", "bold $accent")
-            return Content.assemble(fetch, " brings model and logs here, checked  ", resume, " resumes")
+            again = ("E", "bold $accent")
+            does = (
+                " evaluates it there  " if run.watch.reader.snapshot().outcome is Outcome.FINISHED else "  "
+            )
+            first = (again, does) if does.strip() else ()
+            return Content.assemble(
+                *first, fetch, " brings model and logs here, checked  ", resume, " resumes"
+            )
         return Content.assemble(
             ("✔ ", "bold $good"), "its result is here and checked", self._deletable(run.ref)
         )

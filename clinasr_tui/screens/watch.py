@@ -15,6 +15,7 @@ from clinasr_tui.screens.chart_keys import ChartKeys
 from clinasr_tui.screens.log_keys import LogKeys
 from clinasr_tui.screens.run_keys import RunKeys
 from clinasr_tui.screens.run_switcher import RunState, RunSwitcher
+from clinasr_tui.session import EvalWish
 from clinasr_tui.training.sample_history import manifest_terms
 from clinasr_tui.training.snapshot import Outcome
 from clinasr_tui.watched_run import Glance, glance, spent
@@ -178,6 +179,10 @@ class WatchScreen(ChartKeys, LogKeys, RunKeys):
             error="" if run.error is None else str(run.error),
         )
         self.query_one(ContactLine).show(line)
+
+    def to_evaluate(self) -> EvalWish | None:
+        """The run in view: its cycle with its model."""
+        return None if self._ref is None else EvalWish(self._ref.cycle, self._ref.name)
 
     def run_in_view(self) -> WatchedRun | None:
         """The run that is shown."""

@@ -17,11 +17,18 @@ _BAR = 30
 
 
 def launch_steps(
-    steps: Sequence[str], words: Sequence[str], fraction: float | None, left: str, *, going: bool, width: int
+    steps: Sequence[str],
+    words: Sequence[str],
+    fraction: float | None,
+    left: str,
+    *,
+    going: bool,
+    width: int,
+    detail: str = "",
 ) -> Content:
     """One line a step; `words` belong to the steps reached, the last of which goes on or was the end.
 
-    `fraction` and `left` are of that one.
+    `fraction`, `left` and `detail`, which has lines of its own, are of that one.
     """
     lines = []
     for place, step in enumerate(steps):
@@ -42,6 +49,8 @@ def launch_steps(
         if last and going and fraction is not None:
             drawn = bar(fraction, min(_BAR, width - 12), "$primary")
             lines.append(Content.assemble("    ", drawn, f" {fraction:4.0%}"))
+        if last and detail:
+            lines += [Content(f"    {part}") for part in wrap(visible(detail), max(20, width - 4))]
     return Content("\n").join(lines)
 
 

@@ -136,7 +136,7 @@ def _ending(snapshot: RunSnapshot) -> list[Content]:
 
 
 COMPARE_NEXT = "compare the cycles (7)"
-REEVALUATE_NEXT = "transcribe the cycle with the new model (steps: 1)"
+REEVALUATE_NEXT = "evaluate the new model (E)"
 
 
 def healthy_line(snapshot: RunSnapshot, then: str = COMPARE_NEXT) -> Content:

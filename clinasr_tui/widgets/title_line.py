@@ -1,4 +1,4 @@
-"""The first line of every screen: program, workspace, screen; what is billing on the right."""
+"""The first line of every screen: program, workspace, screen; what goes on and what bills on the right."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from clinasr_tui.text import visible
 
 
 class TitleLine(Widget):
-    """`clinasr-tui · workspace · screen` and, on the right, the state of the box."""
+    """`clinasr-tui · workspace · screen`; on the right an evaluation that goes on and the box's state."""
 
     DEFAULT_CSS = """
     TitleLine { height: 1; dock: top; background: $panel; padding: 0 1; }
@@ -21,6 +21,7 @@ class TitleLine(Widget):
         self._box, self._bills = box, bills
         self._workspace = workspace
         self._screen = screen
+        self._work = ""
 
     def rename(self, screen: str) -> None:
         """Show another screen title, for example the cycle in view."""
@@ -34,9 +35,17 @@ class TitleLine(Widget):
             self._box, self._bills = box, bills
             self.refresh()
 
+    def at_work(self, work: str) -> None:
+        """Show what goes on in a few words; "" for nothing."""
+        if work != self._work:
+            self._work = work
+            self.refresh()
+
     def render(self) -> Content:
         """One line as wide as the screen; the left side gives way."""
-        right = self._box
+        style = "bold $accent" if self._bills else "$quiet"
+        work = Content.styled(f"● {visible(self._work)}  ", "bold $accent") if self._work else Content("")
+        right = Content.assemble(work, (self._box, style))
         left = Content.assemble(
             ("clinasr-tui", "bold $primary"),
             (" · ", "$quiet"),
@@ -44,7 +53,6 @@ class TitleLine(Widget):
             (" · ", "$quiet"),
             (visible(self._screen), "bold"),
         )
-        room = max(0, self.content_size.width - len(right) - 2)
+        room = max(0, self.content_size.width - right.cell_length - 2)
         left = left.truncate(room, ellipsis=True)
-        style = "bold $accent" if self._bills else "$quiet"
-        return Content.assemble(left.pad_right(room - left.cell_length + 2), (right, style))
+        return Content.assemble(left.pad_right(room - left.cell_length + 2), right)

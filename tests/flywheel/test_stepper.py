@@ -54,7 +54,17 @@ def test_a_manifest_alone_asks_for_a_baseline(tmp_path: Path) -> None:
     assert states(found) == "DrBB-BBBB"
     assert goal.id == "baseline"
     assert "cycle1/per_sample.json" in goal.detail
+    assert (goal.screen, "press E" in goal.detail) == ("evaluate", True)
     assert "pre-flight clean" in found["manifest"].detail
+
+
+@pytest.mark.parametrize(("which", "expected"), [("baseline", "DRBB-BBBB"), ("re-eval", "DrBB-BRBB")])
+def test_an_evaluation_that_goes_on_is_what_is_done(tmp_path: Path, which: str, expected: str) -> None:
+    put(tmp_path, "cycle1/manifest.jsonl")
+    found, goal = look(tmp_path, preflight_errors=0, evaluates=which, eval_progress="48 % of the rows")
+    assert states(found) == expected
+    assert (goal.id, goal.screen) == (which, "evaluate")
+    assert goal.detail == "transcribing: 48 % of the rows (E shows it)"
 
 
 def test_preflight_errors_come_first(tmp_path: Path) -> None:
@@ -134,7 +144,7 @@ def test_a_smoke_run_says_so(tmp_path: Path) -> None:
         ("failed", "DDDD-BBBB", "train", "sft has failed. Press 5"),
         ("diverged", "DDDD-BBBB", "train", "its weights are lost. Press 5"),
         ("interrupted", "DDDD-BBBB", "train", "was interrupted. Press 5"),
-        ("finished", "DDDD-DrBB", "re-eval", "into cycle2/offline_hyps.jsonl"),
+        ("finished", "DDDD-DrBB", "re-eval", "press E: the tuned model transcribes the same rows, as cycle2"),
     ],
 )
 def test_a_run_in_every_outcome(

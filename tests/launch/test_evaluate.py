@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clinasr_tui.errors import InputError, RemoteError
-from clinasr_tui.launch.eval_choices import EvalChoices, Evaluation, prepare
+from clinasr_tui.launch.eval_begun import begun
+from clinasr_tui.launch.eval_choices import EvalChoices, Evaluation, prepare, untranscribed_in
 from clinasr_tui.launch.evaluate import Evaluated, evaluate
 from clinasr_tui.launch.plan import Backend
 from clinasr_tui.remote.host import SshSettings
@@ -165,6 +166,35 @@ async def test_the_same_call_again_does_nothing_and_another_model_is_refused(
     assert (await evaluated(prepare(cycle1, choices(base, out_cycle=3)))).folder.name == "cycle3"
 
 
+async def test_a_cycle_that_came_meanwhile_is_not_written_over(
+    cycle1: Path, tuned: Path, choices: Callable[..., EvalChoices], demo_data: Path
+) -> None:
+    baseline_of(cycle1, demo_data)
+    other = cycle1.parent / "cycle2/offline_hyps.jsonl"
+
+    def tell(now: Progress) -> bool:
+        if now.step == "scoring":
+            other.parent.mkdir()
+            other.write_text("another's")
+        return True
+
+    evaluation = prepare(cycle1, choices(tuned))
+    with pytest.raises(InputError, match=r"cycle2: this cycle is there already"):
+        await evaluated(evaluation, tell)
+    assert names(other.parent) == ["offline_hyps.jsonl"]
+    assert other.read_text() == "another's"
+    moved = await evaluated(prepare(cycle1, choices(tuned, out_cycle=3)))
+    assert (moved.folder.name, moved.was_there) == ("cycle3", False)
+
+
+def test_what_is_sent_does_not_depend_on_the_cycle_it_becomes(
+    cycle1: Path, tuned: Path, choices: Callable[..., EvalChoices], demo_data: Path
+) -> None:
+    baseline_of(cycle1, demo_data)
+    two, three = (prepare(cycle1, choices(tuned, host="lab", out_cycle=number)) for number in (2, 3))
+    assert two.plan(two.manifest) == three.plan(three.manifest)
+
+
 def spoil(folder: Path) -> list[int]:
     """Make rows 2, 4 and 5 of a cycle such that nothing can be heard in them."""
     audio = [
@@ -201,6 +231,56 @@ async def test_rows_without_a_hypothesis_are_named_and_in_no_figure(
     done = await evaluated(prepare(cycle1, choices(base)))
     expect_spoiled(done, cycle1 / "per_sample.json", lines)
     assert len((cycle1 / "results.csv").read_text().splitlines()) == 10
+
+
+def mend(folder: Path, demo_data: Path) -> None:
+    """Put the sound back that `spoil` took."""
+    for line in (folder / "manifest.jsonl").read_text().splitlines():
+        audio = json.loads(line)["audio_filepath"]
+        (folder / audio).write_bytes((demo_data / "cycle1" / audio).read_bytes())
+
+
+@pytest.mark.parametrize("tuned_model", [False, True], ids=["the baseline", "cycle 2"])
+async def test_a_retry_transcribes_just_the_rows_that_failed(
+    cycle1: Path,
+    base: Path,
+    slow: Path,
+    choices: Callable[..., EvalChoices],
+    demo_data: Path,
+    tmp_path: Path,
+    tuned_model: bool,
+) -> None:
+    spoil(cycle1)
+    if tuned_model:
+        baseline_of(cycle1, demo_data)
+    first = await evaluated(prepare(cycle1, choices(slow, batch_size=4)))
+    assert first.folder.name == ("cycle2" if tuned_model else "cycle1")
+    assert len(called(tmp_path)) == 9
+    same = await evaluated(prepare(cycle1, choices(slow, batch_size=4)))
+    assert (same.was_there, untranscribed_in(first.folder)) == (True, 3)
+    mend(cycle1, demo_data)
+    done = await evaluated(prepare(cycle1, choices(slow, batch_size=4, retry=True)))
+    assert (done.folder, done.number, done.untranscribed) == (first.folder, first.number, ())
+    assert len(called(tmp_path)) == 12
+    name = "offline_hyps.jsonl" if tuned_model else "per_sample.json"
+    manifest = (cycle1 / "manifest.jsonl").read_text().splitlines()
+    assert [row["audio_filepath"] for row in transcripts(done.folder / name)] == [
+        json.loads(line)["audio_filepath"] for line in manifest
+    ]
+    assert len((done.folder / "results.csv").read_text().splitlines()) == 13
+    assert untranscribed_in(done.folder) == 0
+    assert names(cycle1.parent) == (["cycle1", "cycle2"] if tuned_model else ["cycle1"])
+    again = await evaluated(prepare(cycle1, choices(slow, batch_size=4, retry=True)))
+    assert (again.untranscribed, len(called(tmp_path))) == ((), 12)
+
+
+async def test_a_retry_of_rows_that_stay_bad_says_so_again(
+    cycle1: Path, base: Path, choices: Callable[..., EvalChoices]
+) -> None:
+    lines = spoil(cycle1)
+    await evaluated(prepare(cycle1, choices(base)))
+    done = await evaluated(prepare(cycle1, choices(base, retry=True)))
+    expect_spoiled(done, cycle1 / "per_sample.json", lines)
 
 
 async def test_what_does_not_fit_into_memory_is_halved(
@@ -409,8 +489,37 @@ async def test_cancelling_ends_the_work_and_keeps_its_rows(
     assert json.loads((folder / "exit.json").read_text())["asked"] == "SIGTERM"
     kept = len(transcripts(folder / "offline_hyps.jsonl"))
     count = len(called(tmp_path))
-    await evaluated(evaluation)
+    # Whoever comes back, in another process too, finds what was chosen and goes on with it.
+    asked = begun(cycle1)
+    assert asked == evaluation.choices
+    await evaluated(prepare(cycle1, asked))
     assert len(called(tmp_path)) - count == 12 - kept
+    assert begun(cycle1) is None
+
+
+async def test_leaving_lets_the_work_go_on_and_coming_back_follows_it(
+    cycle1: Path, slow: Path, choices: Callable[..., EvalChoices], tmp_path: Path
+) -> None:
+    evaluation = prepare(cycle1, choices(slow, batch_size=2))
+    here = lambda: open_host(None, SshSettings())  # noqa: E731
+    first = asyncio.create_task(evaluate(evaluation, here, lambda _: True, leaves=lambda: True))
+    await until(lambda: len(called(tmp_path)) >= 3, "it never began")
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    there = len(called(tmp_path))
+    await until(lambda: len(called(tmp_path)) > there, "it did not go on")
+    await evaluated(prepare(cycle1, begun(cycle1) or EvalChoices()))
+    assert len(called(tmp_path)) == 12
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"backend": "moon", "batch_size": -1, "model": 3, "x": 1}']
+)
+def test_what_was_chosen_cannot_be_read(cycle1: Path, content: str) -> None:
+    (cycle1 / "evals").mkdir()
+    (cycle1 / "evals/begun.json").write_text(content)
+    assert begun(cycle1) in (None, EvalChoices())
 
 
 @pytest.mark.sshd
@@ -532,3 +641,23 @@ def test_the_command_says_it_all_in_one_go(
     refused = command(cycle1, "--model", "no-such.nemo")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.count("\n") == 1
+
+
+def test_the_command_retries_just_the_rows_that_failed(
+    cycle1: Path,
+    slow: Path,
+    command: Callable[..., subprocess.CompletedProcess[str]],
+    demo_data: Path,
+    tmp_path: Path,
+) -> None:
+    spoil(cycle1)
+    first = command(cycle1, "--model", slow)
+    assert first.returncode == 0, first.stderr
+    assert "the same command with --retry transcribes just these" in first.stderr
+    again = command(cycle1, "--model", slow)
+    assert "3 of its rows have no transcript: --retry transcribes just those" in again.stderr
+    mend(cycle1, demo_data)
+    done = command(cycle1, "--model", slow, "--retry", "--json")
+    document = json.loads(done.stdout)
+    assert (document["rows"], document["untranscribed"], document["cycle"]) == (12, [], 1)
+    assert len(called(tmp_path)) == 12

@@ -143,6 +143,49 @@ def test_after_a_kill_it_goes_on_and_repeats_nothing(
     assert sum(stand_in.calls) == sum("error" not in row for row in whole[there:])
 
 
+def mend(manifest: Path) -> None:
+    """Give the three bad rows sound."""
+    for number in (2, 4, 5):
+        wav(manifest.with_name(f"clip{number}.wav"))
+
+
+def test_a_retry_does_only_the_rows_that_failed(
+    manifest: Path, stand_in: type[StandIn], capsys: pytest.CaptureFixture[str]
+) -> None:
+    transcribed(manifest)
+    mend(manifest)
+    capsys.readouterr()
+    rows = transcribed(manifest, retry=True)
+    assert [row["hyp"] for row in rows] == [f"clip{number}" for number in range(10)]
+    assert not any("error" in row for row in rows)
+    assert sum(stand_in.calls) == 3
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (told[0]["resumed"], told[-1]["done"], told[-1]["total"]) == (7, 10, 10)
+    assert not manifest.with_name("hyps.jsonl.kept").exists()
+    stand_in.calls = []
+    assert transcribed(manifest, retry=True) == rows
+    assert stand_in.calls == []
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["as it was", "asked again"])
+@pytest.mark.parametrize("cut", [0, 1, 100, 250, 400, 10_000])
+def test_a_retry_that_is_killed_loses_no_row(
+    manifest: Path, stand_in: type[StandIn], cut: int, again: bool
+) -> None:
+    transcribed(manifest)
+    out = manifest.with_name("hyps.jsonl")
+    before = out.read_bytes()
+    mend(manifest)
+    whole = transcribed(manifest, retry=True)
+    # As a kill leaves it: the rows of before aside, the first of the new ones written.
+    manifest.with_name("hyps.jsonl.kept").write_bytes(before)
+    out.write_bytes(out.read_bytes()[:cut])
+    stand_in.calls = []
+    assert transcribed(manifest, retry=again) == whole
+    assert sum(stand_in.calls) <= 3
+    assert not manifest.with_name("hyps.jsonl.kept").exists()
+
+
 def test_transcripts_of_another_manifest_are_not_added_to(manifest: Path) -> None:
     transcribed(manifest)
     lines = manifest.read_text().splitlines(keepends=True)
@@ -154,7 +197,7 @@ def test_transcripts_of_another_manifest_are_not_added_to(manifest: Path) -> Non
 def test_a_line_without_an_end_is_not_counted(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.write_text('{"audio_filepath": "a"}\n{"audio_fi')
-    assert done_rows(str(out), [{"audio_filepath": "a"}]) == 1
+    assert done_rows(str(out), [{"audio_filepath": "a"}]) == [b'{"audio_filepath": "a"}\n']
     assert out.read_text() == '{"audio_filepath": "a"}\n'
 
 

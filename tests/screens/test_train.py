@@ -226,7 +226,7 @@ def going(app, *steps, gate=None):
     """A launch in the middle."""
     screen = app.screen
     order = Order(screen._draft.cycle, screen._draft.plan(), "gpu1", gate or {}, "/run/docker.sock")
-    app.session.launches.launching = Launching(order, list(steps))
+    app.session.launches.launching = Launching(list(steps), order=order)
     app.post_message(LaunchChanged())
     return app.session.launches.launching
 

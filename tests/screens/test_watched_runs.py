@@ -269,7 +269,7 @@ async def test_a_finished_run_that_nobody_heard_yet_is_to_be_transcribed(runs, a
     async with app.run_test(size=NARROW) as pilot:
         screen = await watching(pilot)
         line = text_of(screen, "#health")
-        assert "finished; next: transcribe the cycle with the new model" in " ".join(line.split())
+        assert "finished; next: evaluate the new model (E)" in " ".join(line.split())
 
 
 # --- paid for ------------------------------------------------------------------------------------
