@@ -13,7 +13,7 @@ from clinasr_tui.flywheel.workspace import MIRROR_FOLDER, NOT_STARTED
 from clinasr_tui.launch.control import RunHandle, handle_of, is_alive, settle_by_name
 from clinasr_tui.launch.ending import complete_record
 from clinasr_tui.launch.fetch import HostFile, holds, open_folder
-from clinasr_tui.launch.record import amend_record, read_record
+from clinasr_tui.launch.record import ENDED, amend_record, read_record
 from clinasr_tui.launch.runs import NotReadyError
 from clinasr_tui.nemo_side.export_checkpoint import VAL_WER
 from clinasr_tui.remote.hosts import open_host
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
     from clinasr_tui.flywheel.workspace import RunRef
     from clinasr_tui.launch.fetch import Folder, Tell
-    from clinasr_tui.remote.host import SshSettings
+    from clinasr_tui.remote.host import Host, SshSettings
     from clinasr_tui.training.snapshot import RunSnapshot
 
 FILES_FOLDER, CHECKPOINTS_FOLDER = "files", "checkpoints"
 _MACHINERY = ("pid.json", "child.json", "run_and_record.py")
 """What the launch left in the run's folder for itself."""
 _CHECKPOINTS = "run/checkpoints/"
+_LEAVING_SECONDS, _LOOK_SECONDS = 60.0, 0.5
+"""Between NeMo's finish line and the end of its process it saves and tidies up."""
 
 
 class Checkpoint(NamedTuple):
@@ -99,7 +101,7 @@ async def fetch_result(
     handle = handle_of(record)
     host_name = record.get("host")
     async with await asyncio.to_thread(open_host, host_name, ssh) as host:
-        if await is_alive(handle, host):
+        if not await _is_over(handle, host, told_end=record.get("state") == ENDED):
             raise NotReadyError(
                 "the run is going on, and its model is rewritten until it is over",
                 where=handle.run,
@@ -111,6 +113,16 @@ async def fetch_result(
             result = await _fetch(folder, handle, there, snapshot, tell, checkpoints)
     amend_record(folder, {"result": _document(result)})
     return result
+
+
+async def _is_over(handle: RunHandle, host: Host, *, told_end: bool) -> bool:
+    """Whether no process of the run lives; one that has told its end is given the time to leave."""
+    deadline = time.monotonic() + (_LEAVING_SECONDS if told_end else 0.0)
+    while await is_alive(handle, host):
+        if time.monotonic() >= deadline:
+            return False
+        await asyncio.sleep(_LOOK_SECONDS)
+    return True
 
 
 async def close_record(folder: Path, ssh: SshSettings) -> RunSnapshot:

@@ -207,6 +207,19 @@ def test_the_typed_word_makes_a_smoke_run_and_stays_in_its_record(
     assert record["gate"] == gate
 
 
+def test_a_run_that_has_told_its_end_is_fetched_once_its_process_has_left(
+    clinasr: Command, here: Path, on_docker: list[str]
+) -> None:
+    """`watch` ends with the finish line; a script that fetches next must not be sent away."""
+    assert clinasr("train", "cycle1", "--run", "lingers-a", *on_docker).returncode == 0
+    watched = clinasr("watch", "cycle1/models/lingers-a")
+    assert watched.returncode == 0, watched.stderr
+    assert not (Path(record_of(here, "lingers-a")["run_dir"]) / "exit.json").exists()
+    fetched = clinasr("fetch", "cycle1/models/lingers-a")
+    assert fetched.returncode == 0, fetched.stderr
+    assert record_of(here, "lingers-a")["exit_code"] == 0
+
+
 # --- launch, cancel, resume, fetch --------------------------------------------------------------------
 
 
