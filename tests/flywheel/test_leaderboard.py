@@ -88,7 +88,7 @@ def test_groups_in_order_of_first_appearance_and_terms_worst_first() -> None:
 
 
 def gap_board(**groups: tuple[float | None, int]) -> Leaderboard:
-    names = {"mw": "merriam-webster", "g2p": "magpie_g2p"}
+    names = {"own": "override", "mw": "merriam-webster", "g2p": "magpie_g2p"}
     figures = {names[key]: GroupFigure(*figure) for key, figure in groups.items()}
     return Leaderboard(0, 0, {}, {}, {"ipa_source": figures}, ())
 
@@ -102,6 +102,15 @@ def test_gap_in_words() -> None:
     assert "no difference" in ipa_source_gap(gap_board(mw=(0.3, 5), g2p=(0.3, 9)))
     assert "no merriam-webster rows" in ipa_source_gap(gap_board(g2p=(0.3, 5)))
     assert "no merriam-webster and no magpie_g2p rows" in ipa_source_gap(gap_board())
+
+
+def test_checked_pronunciations_stand_in_where_no_dictionary_was_asked() -> None:
+    assert ipa_source_gap(gap_board(own=(0.912, 125), g2p=(0.76, 125))) == (
+        "override 0.912 (n 125) against magpie_g2p 0.760 (n 125): magpie_g2p rows are 0.152 better; "
+        "there are no merriam-webster rows."
+    )
+    assert ipa_source_gap(gap_board(own=(0.9, 5), mw=(0.3, 5), g2p=(0.3, 9))).startswith("merriam-webster")
+    assert "no merriam-webster rows" in ipa_source_gap(gap_board(own=(0.9, 5)))
 
 
 def test_json_has_the_keys_of_the_score_command() -> None:
