@@ -110,7 +110,7 @@ def test_checked_pronunciations_stand_in_where_no_dictionary_was_asked() -> None
         "there are no merriam-webster rows."
     )
     assert ipa_source_gap(gap_board(own=(0.9, 5), mw=(0.3, 5), g2p=(0.3, 9))).startswith("merriam-webster")
-    assert "no merriam-webster rows" in ipa_source_gap(gap_board(own=(0.9, 5)))
+    assert "no merriam-webster and no magpie_g2p" in ipa_source_gap(gap_board(own=(0.9, 5)))
 
 
 def test_json_has_the_keys_of_the_score_command() -> None:
