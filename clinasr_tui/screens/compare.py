@@ -296,16 +296,21 @@ def _change_counts(result: Comparison) -> dict[str, dict[str, int]]:
 
 
 def _headline(result: Comparison, part: str, *, wide: bool) -> list[Line]:
-    """The chosen rows' four metrics, then KER and WER of the rows that are told apart from them."""
-    slices = _slices(result)
+    """The chosen rows' metrics, then KER and WER of the rows told apart from them, then general speech."""
+    slices, general = _slices(result), result.judgement.general if result.judgement else None
     chosen = slices[part]
     lines = [_metric_head(wide=wide)]
-    lines += _metric_lines(chosen, ("ker", "wer", "cer", "ser"), wide=wide) if chosen else []
+    # Where there is no room for all, forgetting is worth more than CER and SER, which the Leaderboard has.
+    names = ("ker", "wer", "cer", "ser") if wide or general is None else ("ker", "wer")
+    lines += _metric_lines(chosen, names, wide=wide) if chosen else []
     beside = "held_out" if part != "held_out" else "all"
     other = slices[beside]
     if other is not None:
         lines.append(heading(f"{_PARTS[beside]} rows (n {other.rows})"))
         lines += _metric_lines(other, ("ker", "wer"), wide=wide)
+    if general is not None:
+        lines.append(heading(f"general speech (n {general.rows})"))
+        lines.append(_metric_line("wer", general.wer, wide=wide))
     return lines
 
 
