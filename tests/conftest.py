@@ -72,6 +72,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "openssh-server",
         ),
         "tmux": (shutil.which("tmux"), "tmux"),
+        "espeak": (shutil.which("espeak-ng"), "espeak-ng"),
         "dockerd": (os.geteuid() == 0 and shutil.which("dockerd"), "docker.io, and root to start it"),
     }
     for item in items:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 import unicodedata
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import soundfile
-import soxr
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
 """Hz; what NeMo's models take."""
@@ -54,6 +54,10 @@ def say(text: str, path: Path, *, voice: str, speed: int, pitch: int, noise: str
 
     `noise` is "clean" or "snr_<N>db"; the noise depends on `seed` alone.
     """
+    import numpy as np
+    import soundfile
+    import soxr
+
     command = ["espeak-ng", "--stdout", "-v", voice, "-s", str(speed), "-p", str(pitch), "--", text]
     wav = subprocess.run(command, check=True, capture_output=True).stdout
     start = wav.index(b"data") + 8
@@ -67,8 +71,10 @@ def say(text: str, path: Path, *, voice: str, speed: int, pitch: int, noise: str
     return round(len(sound) / SAMPLE_RATE, 4)
 
 
-def _noise(sound: np.ndarray, decibels: float, seed: int) -> np.ndarray:
+def _noise(sound: NDArray[Any], decibels: float, seed: int) -> NDArray[Any]:
     """Nearly white noise at a signal-to-noise ratio over the whole clip."""
+    import numpy as np
+
     noise = np.random.default_rng(seed).standard_normal(len(sound)).astype(np.float32)
     noise = np.convolve(noise, _NOISE_COLOUR, "same").astype(np.float32)
     wanted = np.mean(sound**2) / 10 ** (decibels / 10)
