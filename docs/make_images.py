@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from clinasr_tui.app import ClinasrApp
+from clinasr_tui.demo.replay import schedule
 from clinasr_tui.flywheel.workspace import open_workspace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,10 +28,22 @@ def workspace(folder: Path) -> Path:
         shutil.copytree(DATA / cycle, root / cycle, ignore=shutil.ignore_patterns("audio"))
     (root / "cycle1" / "audio").symlink_to(DATA / "cycle1" / "audio")
     run = root / "cycle1" / "models" / "sft3"
-    run.mkdir(parents=True)
-    info = {"run": "sft3", "host": None, "run_dir": str(DATA / "recording")}
+    recorded(DATA / "recordings" / "sft3", run / "files")
+    info = {"run": "sft3", "host": None, "run_dir": str(run / "files")}
     (run / "training_run_info.json").write_text(json.dumps(info))
     return root
+
+
+def recorded(recording: Path, folder: Path) -> None:
+    """The run's folder with both streams in one file, in the order in which they came."""
+    shutil.copytree(recording / "run", folder / "run")
+    streams = {name: (recording / name).read_bytes() for name in ("stdout.log", "stderr.log")}
+    read = dict.fromkeys(streams, 0)
+    with (folder / "console.log").open("wb") as console:
+        for piece in schedule(recording):
+            if piece.file in streams:
+                console.write(streams[piece.file][read[piece.file] : piece.end])
+                read[piece.file] = piece.end
 
 
 async def main() -> None:
@@ -38,7 +51,7 @@ async def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         app = ClinasrApp(open_workspace(workspace(Path(folder))))
-        async with app.run_test(size=(120, 36)) as pilot:
+        async with app.run_test(size=(140, 40)) as pilot:
             for name, key in PICTURES.items():
                 await pilot.press(key)
                 await asyncio.sleep(5)

@@ -17,7 +17,7 @@ from clinasr_tui.screens.choice import neighbour, scored_cycles
 from clinasr_tui.screens.drill import Drill, TermsScreen
 from clinasr_tui.session import COMPARISON, SCORING
 from clinasr_tui.text import visible
-from clinasr_tui.widgets.big_text import big_text
+from clinasr_tui.widgets.big_text import BigWords
 from clinasr_tui.widgets.columns import Column, cells
 from clinasr_tui.widgets.figures import (
     NONE,
@@ -84,7 +84,7 @@ class CompareScreen(CockpitScreen):
                 yield LineList(cursor=False, id="headline")
             with VerticalScroll(classes="panel", id="decision-panel") as panel:
                 panel.border_title = "Decision"
-                yield Static(id="verdict")
+                yield BigWords(id="verdict")
                 yield Static(id="decision")
         with Vertical(classes="panel", id="groups-panel") as panel:
             panel.border_title = "KER by group   ○ A → ● B, better lies right   95 % of Δ"
@@ -222,8 +222,9 @@ class CompareScreen(CockpitScreen):
         result, part = self._result, self._slice()
         headline, groups = self.query_one("#headline", LineList), self.query_one("#groups", LineList)
         if result is None or part is None:
-            for name in ("#sides", "#verdict", "#decision", "#changes"):
+            for name in ("#sides", "#decision", "#changes"):
                 self.query_one(name, Static).update("")
+            self.query_one("#verdict", BigWords).show(())
             headline.show([])
             groups.show([])
             return
@@ -232,9 +233,10 @@ class CompareScreen(CockpitScreen):
         self.query_one(
             "#headline-panel"
         ).border_title = f"Headline, {_PARTS[self._part]} rows (n {part.rows})"
-        both = self.size.width >= _WIDE and result.judgement is not None and result.judgement.differs
-        self.query_one("#decision-panel").border_title = f"Decision{': published ≠ honest' if both else ''}"
-        self.query_one("#verdict", Static).update(_verdict(result, both=both))
+        verdicts = _verdicts(result)
+        differ = ": published ≠ honest" if len(verdicts) > 1 else ""
+        self.query_one("#decision-panel").border_title = f"Decision{differ}"
+        self.query_one("#verdict", BigWords).show(verdicts)
         self.query_one("#decision", Static).update(_decision(result))
         lines = group_lines(part, result.priority)
         counts = self._counts.get(self._part, {})
@@ -352,14 +354,12 @@ def _metric_line(name: str, d: Difference, *, wide: bool) -> Line:
     return Line("", lambda width: cells(columns, texts, width, gap=2 if wide else 1))
 
 
-def _verdict(result: Comparison, *, both: bool) -> Content:
-    """The published verdict in large letters; with `both` the honest one beside it."""
+def _verdicts(result: Comparison) -> list[tuple[str, str]]:
+    """The published verdict, and the honest one if it differs; each with its style."""
     verdicts = [result.verdict]
-    if both and result.judgement is not None:
+    if result.judgement is not None and result.judgement.differs:
         verdicts.append(result.judgement.honest.verdict)
-    pictures = [big_text(_VERDICT_WORDS[one], _VERDICT_STYLES[one]).split("\n") for one in verdicts]
-    upper, lower = zip(*pictures, strict=True)
-    return Content("\n").join([Content("     ").join(upper), Content("  ≠  ").join(lower)])
+    return [(_VERDICT_WORDS[one], _VERDICT_STYLES[one]) for one in verdicts]
 
 
 def _decision(result: Comparison) -> Content:

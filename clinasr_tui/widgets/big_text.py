@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.content import Content
+from textual.widget import Widget
 
 _LETTERS = {
     "A": ("▄▀█", "█▀█"),
@@ -31,3 +34,28 @@ def big_text(word: str, style: str) -> Content:
     pictures = [_LETTERS.get(letter, (" ", letter)) for letter in word.upper()]
     rows = (" ".join(picture[row] for picture in pictures) for row in (0, 1))
     return Content.styled("\n".join(rows), style)
+
+
+class BigWords(Widget):
+    """Words in large letters, side by side with `≠` between them; only the first where there is no room."""
+
+    DEFAULT_CSS = "BigWords { height: 2; }"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._pictures: list[list[Content]] = []
+
+    def show(self, words: Sequence[tuple[str, str]]) -> None:
+        """Each word with its style."""
+        self._pictures = [big_text(word, style).split("\n") for word, style in words]
+        self.refresh()
+
+    def render(self) -> Content:
+        """Two lines."""
+        if not self._pictures:
+            return Content("")
+        upper, lower = zip(*self._pictures, strict=True)
+        above = Content("     ").join(upper)
+        if above.cell_length > self.size.width:
+            return Content("\n").join(self._pictures[0])
+        return Content("\n").join([above, Content("  ≠  ").join(lower)])

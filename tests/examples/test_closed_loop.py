@@ -69,7 +69,7 @@ def test_a_pronunciation_takes_the_terms_place(speech: ModuleType) -> None:
 
 
 def as_heard(ipa: str) -> str:
-    """IPA without what espeak-ng writes otherwise: the stress's place, flaps, r after a vowel, long vowels."""
+    """IPA without what espeak-ng writes otherwise: stress, flaps, r after a vowel, long vowels."""
     for theirs, ours in (("oːɹ", "ɔːɹ"), ("ɾ", "t"), ("ɑː", "ɑ"), ("ɚ", "əɹ"), ("ɹɹ", "ɹ")):
         ipa = ipa.replace(theirs, ours)
     return STRESS.sub("", ipa)
