@@ -140,6 +140,7 @@ class _Job:
 
     async def look(self, host: Host) -> tuple[Machine, Proposal, Plan]:
         """Look at the machine, propose for it, and say so."""
+        from clinasr_tui.flywheel.base_files import cpu_objection
         from clinasr_tui.flywheel.recipe import objections
         from clinasr_tui.launch.flow import placed
         from clinasr_tui.launch.machine import look
@@ -150,8 +151,13 @@ class _Job:
         proposal = recipe_for(self.choices, self.ready.rows, machine.gpus)
         around = workspace_of(self.cycle.folder)
         name = around.name if around else self.cycle.folder.resolve().parent.name
-        plan = placed(plan_for(self.cycle, name, self.choices, self.ready.base, proposal.recipe), machine)
-        against = objections(proposal.recipe, self.ready.rows, machine.gpus)
+        plan = plan_for(self.cycle, name, self.choices, self.ready.base, proposal.recipe, host=self.host_name)
+        plan = placed(plan, machine)
+        device = cpu_objection(self.ready.gate.base) if plan.cpu else None
+        against = (
+            *objections(proposal.recipe, self.ready.rows, machine.gpus),
+            *([device] if device else []),
+        )
         for line in proposal_lines(machine, proposal, self.choices, plan, against):
             note(line)
         fatal = next((one for one in against if one.fatal), None)

@@ -53,10 +53,7 @@ def proposal_lines(
         for setting in SETTINGS
     ]
     lines += table(rows, left=3)
-    lines += [f"{'✖' if one.fatal else '⚠'} {one.name}: {one.message}" for one in against]
-    if plan.cpu and "tdt" in plan.base.lower():
-        lines.append("⚠ NeMo's TDT loss is CUDA-only: on a CPU take a CTC or RNNT base")
-    return lines
+    return lines + [f"{'✖' if one.fatal else '⚠'} {one.name}: {one.message}" for one in against]
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinasr_tui.errors import ClinasrError, InputError
+from clinasr_tui.flywheel.base_files import cpu_objection
+from clinasr_tui.flywheel.bases import DEFAULT_BASE, base_standing
 from clinasr_tui.flywheel.recipe import FP32, PRECISIONS, SETTINGS, Recipe, objections, propose
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.flow import placed
@@ -16,6 +18,7 @@ from clinasr_tui.launch.runs import Choices, plan_for, recipe_for
 from clinasr_tui.remote.local import LocalHost
 
 if TYPE_CHECKING:
+    from clinasr_tui.flywheel.bases import BaseStanding
     from clinasr_tui.flywheel.recipe import Gpu, Objection, Proposal
     from clinasr_tui.flywheel.workspace import Cycle
     from clinasr_tui.launch.machine import Machine
@@ -82,6 +85,8 @@ class Draft:
     rows: int = 0
     machine: Machine | None = None
     """What was seen of the host."""
+    judged: BaseStanding | None = None
+    """What was found in the file of a base, if that was looked into."""
 
     @property
     def backend(self) -> Backend:
@@ -91,9 +96,13 @@ class Draft:
     @property
     def base(self) -> str:
         """The base chosen, the workspace's, or the recommended one; refused ones, too."""
-        from clinasr_tui.flywheel.bases import DEFAULT_BASE
-
         return self.choices.base or self.configured_base or DEFAULT_BASE
+
+    @property
+    def standing(self) -> BaseStanding:
+        """What the method says of the base: by what is in its file once that was looked into."""
+        known = self.judged is not None and self.judged.name == self.base.strip()
+        return self.judged if known and self.judged else base_standing(self.base)
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:
@@ -120,12 +129,14 @@ class Draft:
 
     def plan(self) -> Plan:
         """What would be launched. Raises InputError for choices that cannot be."""
-        plan = plan_for(self.cycle, self.workspace, self.choices, self.base, self.recipe)
+        plan = plan_for(self.cycle, self.workspace, self.choices, self.base, self.recipe, host=self.host)
         return plan if self.machine is None else placed(plan, self.machine)
 
     def objections(self) -> tuple[Objection, ...]:
-        """What speaks against the recipe, refusals first."""
-        return objections(self.recipe, max(self.rows, 1), self.gpus)
+        """What speaks against the recipe and against the device, refusals first."""
+        found = objections(self.recipe, max(self.rows, 1), self.gpus)
+        device = cpu_objection(self.standing) if self.choices.cpu else None
+        return found if device is None else tuple(sorted((*found, device), key=lambda one: not one.fatal))
 
     def lacks(self) -> tuple[Lack, ...]:
         """What the machine lacks, as far as it was looked at."""

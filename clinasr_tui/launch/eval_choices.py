@@ -17,7 +17,7 @@ from clinasr_tui.flywheel.workspace import RUN_INFO_FILE, open_cycle, open_works
 from clinasr_tui.launch.control import handle_of
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.eval_plan import EvalPlaces, EvalPlan
-from clinasr_tui.launch.places import DEFAULT_ROOT, file_name
+from clinasr_tui.launch.places import DEFAULT_ROOT, file_name, program_here
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.record import read_record
 from clinasr_tui.text import visible
@@ -166,8 +166,7 @@ def _python(chosen: str, *, in_place: bool) -> str:
         return chosen or "python3"
     from clinasr_tui.remote.local import LocalHost
 
-    # It is started elsewhere; a virtual environment's link must not be followed.
-    return str(Path(chosen).expanduser().absolute()) if "/" in chosen else chosen or LocalHost.python
+    return program_here(chosen) or LocalHost.python
 
 
 def prepare(folder: Path, choices: EvalChoices) -> Evaluation:

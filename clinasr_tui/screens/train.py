@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -14,7 +15,7 @@ from textual.widgets import Static
 from clinasr_tui.errors import ClinasrError, InputError
 from clinasr_tui.launch.draft import THIS_MACHINE, Draft
 from clinasr_tui.launch.flow import Step
-from clinasr_tui.launch.runs import Choices, as_before, gate_note, host_of
+from clinasr_tui.launch.runs import BaseRefusedError, Choices, as_before, gate_note, host_of
 from clinasr_tui.launch_desk import Order
 from clinasr_tui.results import identity
 from clinasr_tui.screens.choice import in_view, move, scored_cycles
@@ -134,7 +135,8 @@ class TrainScreen(TrainForm):
             return
         cycle = draft.cycle
         files = (cycle.manifest, cycle.hypotheses, cycle.leaderboard, cycle.train, cycle.validation)
-        question = (draft.base, cycle.number, *map(identity, files))
+        base = Path(draft.base).expanduser()
+        question = (draft.base, identity(base), cycle.number, *map(identity, files))
         if question != self._judged:
             self._judged, self._ready, self._not_ready = question, None, None
             self._draw()
@@ -156,11 +158,13 @@ class TrainScreen(TrainForm):
             return
         except ClinasrError as error:
             self._not_ready = error
+            if isinstance(error, BaseRefusedError) and self._draft is not None:
+                self._draft = replace(self._draft, judged=error.standing)
             self._draw()
             raise
         if question == self._judged and self._draft is not None:
             self._ready = ready
-            self._draft = replace(self._draft, rows=ready.rows)
+            self._draft = replace(self._draft, rows=ready.rows, judged=ready.gate.base)
             self.show_problem(None)
             self.show_warnings(ready.warnings)
             self._draw()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from clinasr_tui.flywheel.bases import base_standing
 from clinasr_tui.flywheel.cost import money, run_minutes
 from clinasr_tui.launch.draft import THIS_MACHINE
 from clinasr_tui.text import visible
@@ -71,10 +71,11 @@ def _gate_line(draft: Draft, ready: Readiness | None, *, refused: bool) -> Conte
 
 
 def _base_line(draft: Draft) -> Content:
-    standing = base_standing(draft.base)
+    standing = draft.standing
+    name = Path(draft.base).name if draft.base.endswith(".nemo") else draft.base
     mark, style = _STANDINGS[standing.standing]
     return Content.assemble(
-        ("base ", "$quiet"), visible(draft.base), "  ", (mark, style), f" {visible(standing.reason)}"
+        ("base ", "$quiet"), visible(name), "  ", (mark, style), f" {visible(standing.reason)}"
     )
 
 
