@@ -15,6 +15,7 @@ from clinasr_tui.launch.lacks import Lack, lacks
 from clinasr_tui.launch.places import DEFAULT_ROOT
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.runs import Choices, plan_for, recipe_for
+from clinasr_tui.launch.slurm_batch import SlurmOptions
 from clinasr_tui.remote.local import LocalHost
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ PLACES = (
         "backend",
         "backend",
         "docker runs NVIDIA's NeMo container, nothing else has to be installed. local starts a process of "
-        "its own beside a NeMo checkout.",
+        "its own beside a NeMo checkout. slurm submits a job from a login node, NeMo on the cluster's disk.",
     ),
     Field(
         "cpu", "device", "cpu only tries things out with CTC and RNNT bases: NeMo's TDT loss is CUDA-only."
@@ -59,13 +60,20 @@ PLACES = (
     Field("socket", "Docker socket", "Where the machine's Docker engine listens: another one if rootless."),
     Field("nemo_root", "NeMo checkout", "Absolute path there of the folder that has examples/asr."),
     Field("python", "Python", "The Python that has NeMo there."),
+    Field(
+        "slurm",
+        "sbatch options",
+        "As the cluster asks for them: partition=gpu account=asr time=04:00:00 cpus-per-task=8. Without gres "
+        "or gpus one GPU for each device is asked for.",
+    ),
 )
 RECIPE = tuple(Field(*setting) for setting in SETTINGS)
 _ONLY = {
-    "image": Backend.DOCKER,
-    "socket": Backend.DOCKER,
-    "nemo_root": Backend.LOCAL,
-    "python": Backend.LOCAL,
+    "image": {Backend.DOCKER},
+    "socket": {Backend.DOCKER},
+    "nemo_root": {Backend.LOCAL, Backend.SLURM},
+    "python": {Backend.LOCAL, Backend.SLURM},
+    "slurm": {Backend.SLURM},
 }
 _OF_RESUMED = {"host", "run"}
 """What a resumed run cannot change: its checkpoints are there."""
@@ -106,8 +114,9 @@ class Draft:
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:
-        """The GPUs seen on the host."""
-        return self.machine.gpus if self.machine is not None else ()
+        """The GPUs seen on the host; a login node's are not the job's."""
+        known = self.machine is not None and self.backend is not Backend.SLURM
+        return self.machine.gpus if known and self.machine is not None else ()
 
     @property
     def proposal(self) -> Proposal:
@@ -163,7 +172,7 @@ class Draft:
 
     def places(self) -> tuple[Field, ...]:
         """The fields about where it runs that mean something with this backend."""
-        return tuple(one for one in PLACES if _ONLY.get(one.name, self.backend) is self.backend)
+        return tuple(one for one in PLACES if self.backend in _ONLY.get(one.name, set(Backend)))
 
     def is_fixed(self, name: str) -> bool:
         """True for what a resumed run cannot change."""
@@ -173,6 +182,8 @@ class Draft:
         """True for what was chosen by hand."""
         if name in Recipe.__slots__:
             return name in self.choices.settings
+        if name == "slurm":
+            return bool(self.choices.slurm.items)
         return self.host is not None if name == "host" else bool(getattr(self.choices, name))
 
     def proposed(self, name: str) -> Any:
@@ -198,6 +209,7 @@ class Draft:
             "socket": self.choices.socket or DOCKER_SOCKET,
             "nemo_root": self.choices.nemo_root,
             "python": self.choices.python or "python3",
+            "slurm": str(self.choices.slurm),
         }
         return shown[name]
 
@@ -216,14 +228,19 @@ class Draft:
             if value is not None:
                 settings[name] = value
             return replace(self, choices=replace(self.choices, settings=settings))
-        if value is None and name not in ("backend", "cpu"):
+        if name == "slurm":
+            value = SlurmOptions.typed(value or "")
+        elif value is None and name not in ("backend", "cpu"):
             value = ""
         return replace(self, choices=replace(self.choices, **{name: value}))
 
     def values(self, name: str) -> tuple[Any, ...]:
         """All values of a field that has only a few; () for one that is typed."""
-        few = {"precision": PRECISIONS, "backend": tuple(Backend), "cpu": (False, True)}
-        return few.get(name, ())
+        if name == "backend":
+            submits = self.machine is not None and self.machine.slurm.state != "missing"
+            slurm = submits or self.backend is Backend.SLURM
+            return tuple(one for one in Backend if slurm or one is not Backend.SLURM)
+        return {"precision": PRECISIONS, "cpu": (False, True)}.get(name, ())
 
     def beside(self, name: str, step: int) -> Any:
         """The value a step on (1) or back (-1); None where there is none."""
@@ -260,6 +277,8 @@ def value_text(value: Any) -> str:
 def parsed(name: str, text: str) -> Any:
     """What was typed for a setting of the recipe; "" takes the choice back (None). Raises InputError."""
     text = text.strip()
+    if name == "slurm":
+        SlurmOptions.typed(text)
     kind = type(getattr(Recipe(), name)) if name in Recipe.__slots__ else str
     if not text:
         return None

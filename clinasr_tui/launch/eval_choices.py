@@ -123,7 +123,8 @@ class Evaluation:
     def plan(self, manifest: Path) -> EvalPlan:
         """How one manifest is transcribed; its name is the same for the same model, manifest and machine."""
         choices, backend, ground = self.choices, self.backend, self.model.ground
-        known = ground.python if backend is ground.backend else ""
+        bare = ground.backend is Backend.SLURM and backend is Backend.LOCAL
+        known = ground.python if bare or backend is ground.backend else ""
         in_place = backend is Backend.LOCAL and self.host is None
         identity = [self.model.identity, _digest(manifest), self.host or "", str(backend), choices.image]
         mark = hashlib.sha256("\n".join(identity).encode("utf-8", "surrogateescape")).hexdigest()[:10]
@@ -189,7 +190,17 @@ def prepare(folder: Path, choices: EvalChoices) -> Evaluation:
     own = baseline or choices.only_general or choices.out_cycle == cycle.number
     number = cycle.number if own else choices.out_cycle or cycle.number + 1
     target = cycle.folder if own else cycle.folder.parent / f"cycle{number}"
+    _expect_no_job(choices.backend or model.ground.backend)
     return Evaluation(cycle, name, model, choices, host, root, number, target, baseline)
+
+
+def _expect_no_job(backend: Backend | None) -> None:
+    if backend is Backend.SLURM:
+        raise InputError(
+            "eval submits nothing to Slurm",
+            remedy="Add --backend local: the login node itself then transcribes, on its CPU without a GPU. "
+            "Or fetch the model and name another machine (--host)",
+        )
 
 
 def _is_baseline(cycle: Cycle, model: EvalModel, choices: EvalChoices) -> bool:

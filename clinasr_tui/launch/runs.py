@@ -30,6 +30,7 @@ from clinasr_tui.launch.record import (
     read_record,
     write_record,
 )
+from clinasr_tui.launch.slurm_batch import NO_OPTIONS, SlurmOptions
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.text import visible
 
@@ -73,6 +74,8 @@ class Choices:
     resume: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the recipe that were set by hand."""
+    slurm: SlurmOptions = NO_OPTIONS
+    """Options of sbatch; of a run that is resumed these change those it had."""
 
 
 def as_before(cycle: Cycle, choices: Choices) -> Choices:
@@ -96,6 +99,7 @@ def as_before(cycle: Cycle, choices: Choices) -> Choices:
         socket=choices.socket or record.get("docker_socket") or "",
         cpu=record.get("cpu") is True if choices.cpu is None else choices.cpu,
         settings={**(settings or {}), **choices.settings},
+        slurm=SlurmOptions.recorded(record.get("slurm_options")).and_then(choices.slurm),
     )
 
 
@@ -218,6 +222,7 @@ def plan_for(
         nemo_root=nemo_root,
         cpu=choices.cpu is True,
         resume=choices.resume,
+        slurm=choices.slurm,
     )
 
 

@@ -21,7 +21,7 @@ from clinasr_tui.remote.host import SshSettings, UnreachableError
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.remote.mirror import Mirror, NoRoomError
 from clinasr_tui.training.run_reader import LogLines, RunReader
-from clinasr_tui.training.snapshot import Phase
+from clinasr_tui.training.snapshot import Outcome, Phase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -252,7 +252,11 @@ class RunWatch:
         if inbox.judged != inbox.last_write:
             snapshot = self._reader.snapshot()
             inbox.judged = inbox.last_write
-            inbox.over = snapshot.ended and snapshot.phase in (Phase.FINISHED, Phase.FAILED)
+            # Asked to end, a job may be one that Slurm starts again: it has the last word.
+            told_to = snapshot.outcome is Outcome.INTERRUPTED and snapshot.job is not None
+            awaited = told_to and snapshot.job is not None and snapshot.job.lives
+            over = snapshot.ended and snapshot.phase in (Phase.FINISHED, Phase.FAILED)
+            inbox.over = over and not awaited
             inbox.has_exit_code = snapshot.exit_code is not None
         return inbox.over and (inbox.has_exit_code or quiet >= _QUIET_AFTER_END)
 

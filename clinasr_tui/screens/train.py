@@ -15,6 +15,7 @@ from textual.widgets import Static
 from clinasr_tui.errors import ClinasrError, InputError
 from clinasr_tui.launch.draft import THIS_MACHINE, Draft
 from clinasr_tui.launch.flow import Step
+from clinasr_tui.launch.plan import Backend
 from clinasr_tui.launch.runs import BaseRefusedError, Choices, as_before, gate_note, host_of
 from clinasr_tui.launch_desk import Order
 from clinasr_tui.results import identity
@@ -377,9 +378,12 @@ class TrainScreen(TrainForm):
 
 def _what_happens(draft: Draft) -> Content:
     verb = "goes on from its -last checkpoint" if draft.choices.resume else "starts"
+    image = "gets the image if it is not there, " if draft.backend is Backend.DOCKER else ""
+    if draft.backend is Backend.SLURM:
+        verb = f"waits its turn in Slurm's queue and {verb}"
     return Content.assemble(
         ("What Enter does\n", "bold"),
-        f"Looks at {visible(draft.text('host'))}, gets the image if it is not there, sends only what is "
+        f"Looks at {visible(draft.text('host'))}, {image}sends only what is "
         f"lacking, checks it there; then the run {verb}, detached: neither a lost connection nor closing "
         "this program hurts it.\n\n",
         ("Everything needed to repeat it stands in training_run_info.json of its folder here.", "$quiet"),
