@@ -29,7 +29,18 @@ def known(folder: str, name: str) -> str:
         with open(os.path.join(folder, JOB_FILE)) as stream:
             return str(json.load(stream)["job"])
     except (OSError, ValueError, KeyError, TypeError):
-        return queued(folder, name)
+        job = queued(folder, name)
+        if job:
+            note(folder, job)
+        return job
+
+
+def note(folder: str, job: str) -> None:
+    """Keep the job's number in the folder: Slurm's queue names it only while it is in it."""
+    place = os.path.join(folder, JOB_FILE)
+    with open(place + ".new", "w") as stream:
+        json.dump({"job": job}, stream)
+    os.replace(place + ".new", place)
 
 
 def queued(folder: str, name: str) -> str:
@@ -64,10 +75,7 @@ def submit(request: "dict[str, Any]") -> "dict[str, Any]":
     job = output.splitlines()[-1].partition(";")[0] if output else ""
     if code or not job:
         return {"trouble": complaint or "sbatch said nothing"}
-    place = os.path.join(folder, JOB_FILE)
-    with open(place + ".new", "w") as stream:
-        json.dump({"job": job}, stream)
-    os.replace(place + ".new", place)
+    note(folder, job)
     return {"job": job, "state": "PENDING"}
 
 

@@ -112,6 +112,11 @@ class SlurmJob:
         return _STOPPED.get(self.state)
 
     @property
+    def ended_by(self) -> str | None:
+        """The same, and for a job whose node failed: what ended it from outside."""
+        return "Slurm (node failure)" if self.node_failure else self.stopped_by
+
+    @property
     def out_of_memory(self) -> bool:
         """True if it used more memory than Slurm had given it."""
         return self.state == "OUT_OF_MEMORY"

@@ -129,8 +129,9 @@ def with_job(told: Told, job: SlurmJob | None) -> None:
         return
     if left is not None and job.submitted is not None and left < job.submitted:
         told.exit = None
+    if job.ended_by is not None and not told.finished:
+        told.stop_reason = (told.exit.reason if told.exit else None) or job.ended_by
     if job.stopped_by is not None and not told.finished:
-        told.stop_reason = (told.exit.reason if told.exit else None) or job.stopped_by
         told.stop_signal = told.stop_signal or "SIGTERM"
     if told.exit is None and job.out_of_memory:
         told.evidence.setdefault("oom", "the job used more memory than Slurm had given it (--mem)")

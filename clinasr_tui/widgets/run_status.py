@@ -143,7 +143,8 @@ REEVALUATE_NEXT = "transcribe the cycle with the new model (steps: 1)"
 
 def healthy_line(snapshot: RunSnapshot, then: str = COMPARE_NEXT) -> Content:
     """`✔ healthy · 200 files, none dropped`; `then` is what comes after the run's end."""
-    if snapshot.outcome is Outcome.UNKNOWN or (snapshot.phase is Phase.WAITING and not snapshot.points):
+    waits = snapshot.phase in (Phase.QUEUED, Phase.WAITING) and not snapshot.points
+    if snapshot.outcome is Outcome.UNKNOWN or waits:
         return Content.styled("nothing to judge yet", "$quiet")
     parts = [Content.styled("✔ healthy", "bold $good")]
     if snapshot.train_files is not None:

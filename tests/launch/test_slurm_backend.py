@@ -178,6 +178,22 @@ async def test_a_job_that_waits_says_why_and_can_be_taken_away(
     assert not (folder_of(one) / "run").exists()
 
 
+async def test_a_job_whose_number_got_lost_is_found_by_its_name_and_folder(
+    plan: Plans, split: tuple[Path, Path], slurm: SlurmCluster, tmp_path: Path
+) -> None:
+    one = plan("held", "hold")
+    async with here() as host:
+        done = await started(one, split, host)
+        (folder_of(one) / "slurm.json").unlink()
+        assert await is_alive(handle_for(one), host)
+        # Another folder's run of the same name is another run.
+        elsewhere = handle_for(one)._replace(run_dir=str(tmp_path))
+        assert not await is_alive(elsewhere, host)
+        assert await cancel(handle_for(one), host)
+    assert slurm.states() == {}
+    assert json.loads((folder_of(one) / "exit.json").read_text())["slurm"]["job"] == done.id
+
+
 async def test_what_slurm_refuses_is_said_in_its_words(
     plan: Plans, split: tuple[Path, Path], slurm: SlurmCluster
 ) -> None:
@@ -236,5 +252,7 @@ async def test_a_node_that_fails_is_said(plan: Plans, split: tuple[Path, Path], 
             slurm("scontrol", "update", "NodeName=node1", "State=RESUME", check=False)
         assert snapshot.job is not None
         assert snapshot.job.state == "NODE_FAIL"
-        assert "node failed" in snapshot.headline or snapshot.outcome is Outcome.INTERRUPTED
+        # Here the node's daemon still lives and ends the run in order; one that is gone leaves no record.
+        said = [alert.message for alert in snapshot.health]
+        assert any("Slurm (node failure)" in one or "the node failed" in one for one in said)
         assert not await is_alive(handle_for(one), host)

@@ -129,6 +129,12 @@ def test_a_node_that_failed_is_said(state, said):
     assert said in found.health[0].message
 
 
+def test_a_node_that_failed_but_let_the_run_save_is_said():
+    found = seen(row("NODE_FAIL"), errors=b"x\n", record=left(0, 1990.0, asked="SIGTERM"))
+    assert found.outcome is Outcome.INTERRUPTED
+    assert "stopped by Slurm (node failure)" in found.health[0].message
+
+
 def test_a_job_out_of_memory_and_one_that_left_only_a_code():
     memory = seen(row("OUT_OF_MEMORY", exit="0:125"))
     assert memory.outcome is Outcome.FAILED
