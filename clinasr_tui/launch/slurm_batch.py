@@ -114,10 +114,10 @@ def script(run: str, run_dir: str, wrapper: Sequence[str]) -> str:
     place = shlex.quote(f"{run_dir}/{JOB_FILE}")
     return f"""#!/bin/sh
 # clinasr-tui: run {run}. Started again by Slurm (preempted, failed node) it goes on from its last checkpoint.
-# The run starts its own workers; with these set Lightning would expect srun to have done so. The time limit's
-# signal is the wrapper's: it must not end this shell before that is there.
+# The run starts its own workers. With these set Lightning would expect srun to have done so, and NeMo would
+# take each for the first. The time limit's signal is the wrapper's: it must not end this shell before.
 trap '' USR1
-unset SLURM_NTASKS SLURM_NPROCS SLURM_NTASKS_PER_NODE
+unset SLURM_NTASKS SLURM_NPROCS SLURM_NTASKS_PER_NODE SLURM_PROCID SLURM_LOCALID SLURM_NODEID
 [ -e {place} ] || printf '{{"job": "%s"}}' "$SLURM_JOB_ID" > {place}
 exec {shlex.join(wrapper)}
 """

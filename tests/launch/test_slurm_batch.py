@@ -59,6 +59,14 @@ def test_the_script_becomes_the_wrapper_and_keeps_the_jobs_number(tmp_path: Path
         env = {"SLURM_JOB_ID": number, "PATH": "/usr/bin:/bin"}
         done = subprocess.run(["/bin/sh", "-c", text], capture_output=True, text=True, check=True, env=env)
         assert done.stdout.strip() == str(folder / "launch.json")
+    shown = subprocess.run(
+        ["/bin/sh", "-c", script("sft1", str(folder), ["/usr/bin/env"])],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"SLURM_JOB_ID": "41", "SLURM_PROCID": "0", "SLURM_NTASKS": "1", "SLURM_LOCALID": "0"},
+    ).stdout
+    assert [line for line in shown.splitlines() if line.startswith("SLURM")] == ["SLURM_JOB_ID=41"]
     # The number that was submitted stands.
     assert (folder / "slurm.json").read_text() == '{"job": "41"}'
     assert text.splitlines()[-1] == f"exec {shlex.join(wrapper)}"
