@@ -239,6 +239,29 @@ async def test_a_requeued_job_waits_and_goes_on_from_its_checkpoint(
     assert "resuming from" in (folder / "stdout.log").read_text()
 
 
+async def test_a_preempted_job_saves_waits_and_goes_on(
+    plan: Plans, split: tuple[Path, Path], slurm: SlurmCluster
+) -> None:
+    one = plan("wait-preempted", "nodelist=node1", "gres=gpu:2")
+    folder = folder_of(one)
+    async with here() as host:
+        done = await started(one, split, host)
+        await until((folder / "run/checkpoints").exists, "it never began")
+        argv = ("--partition=urgent", "--nodelist=node1", "--gres=gpu:2", "--output=/dev/null")
+        urgent = slurm("sbatch", "--parsable", *argv, "--wrap=sleep 60").strip()
+        watch, told, released = RunWatch(str(folder)), [], False
+        async for _ in watch.updates():
+            snapshot = watch.reader.snapshot(watch.heard_at)
+            told.append(snapshot.headline)
+            if snapshot.phase is Phase.QUEUED and snapshot.job and snapshot.job.restarts and not released:
+                released = True
+                assert list((folder / "run/checkpoints").glob("*-last.ckpt"))
+                slurm("scancel", urgent)
+                slurm("scontrol", "update", f"JobId={done.id}", "StartTime=now")
+    assert watch.reader.snapshot(watch.heard_at).outcome is Outcome.FINISHED
+    assert any("after restart 1" in line for line in told)
+
+
 async def test_a_node_that_fails_is_said(plan: Plans, split: tuple[Path, Path], slurm: SlurmCluster) -> None:
     one = plan("wait-node", "no-requeue", "partition=short", "time=9")
     folder = folder_of(one)

@@ -45,11 +45,14 @@ SlurmdParameters=config_overrides
 MinJobAge={age}
 KillWait=3
 InactiveLimit=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 GresTypes=gpu
 NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={node1} CPUs=8 RealMemory=4000 Gres=gpu:2
 NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={node2} CPUs=8 RealMemory=4000 Gres=gpu:2
 PartitionName=debug Nodes=node1,node2 Default=YES MaxTime=INFINITE State=UP
 PartitionName=short Nodes=node1 MaxTime=10 State=UP
+PartitionName=urgent Nodes=node1,node2 PriorityTier=10 State=UP
 """
 GRES = """\
 AutoDetect=off
