@@ -66,13 +66,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a service this machine lacks, with the reason."""
+    sbin = "/usr/sbin:/usr/local/sbin:" + os.environ["PATH"]
     needs = {
-        "sshd": (
-            shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH"]),
-            "openssh-server",
-        ),
+        "sshd": (shutil.which("sshd", path=sbin), "openssh-server"),
         "tmux": (shutil.which("tmux"), "tmux"),
         "espeak": (shutil.which("espeak-ng"), "espeak-ng"),
+        "slurm": (
+            os.geteuid() == 0
+            and all(shutil.which(one, path=sbin) for one in ("munged", "slurmctld", "slurmd", "sbatch")),
+            "slurm-wlm and munge, and root to start them",
+        ),
         "dockerd": (os.geteuid() == 0 and shutil.which("dockerd"), "docker.io, and root to start it"),
     }
     for item in items:

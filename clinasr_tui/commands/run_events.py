@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from clinasr_tui.commands.output import print_json
 from clinasr_tui.remote.run_watch import Contact
 from clinasr_tui.training.run_document import to_json
+from clinasr_tui.training.snapshot import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,11 +100,22 @@ class Events:
             )
 
     def _phase(self, snapshot: RunSnapshot) -> None:
-        place = (snapshot.phase, snapshot.epoch, snapshot.outcome)
+        queued = snapshot.headline if snapshot.phase is Phase.QUEUED else ""
+        place = (snapshot.phase, snapshot.epoch, snapshot.outcome, queued)
         if place == self._place:
             return
         self._place = place
-        keys = ("phase", "outcome", "headline", "epoch", "max_epochs", "step", "max_steps", "eta_seconds")
+        keys = (
+            "phase",
+            "outcome",
+            "headline",
+            "epoch",
+            "max_epochs",
+            "step",
+            "max_steps",
+            "eta_seconds",
+            "job",
+        )
         document = to_json(snapshot)
         _print("phase", {key: document[key] for key in keys})
 

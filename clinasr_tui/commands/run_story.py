@@ -44,7 +44,9 @@ class Story:
             part = _PARTS * (snapshot.step + 1) // snapshot.max_steps
         # A validation and a checkpoint are told by their result.
         busy = snapshot.phase in (Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
-        place = ("training" if busy else snapshot.phase, snapshot.epoch, part, snapshot.outcome)
+        # Why a job waits changes while it waits.
+        phase = snapshot.headline if snapshot.phase is Phase.QUEUED else snapshot.phase
+        place = ("training" if busy else phase, snapshot.epoch, part, snapshot.outcome)
         if place != self._place:
             self._place = place
             _tell(f"{snapshot.headline}{_figures(snapshot) if busy else ''}")

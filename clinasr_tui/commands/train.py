@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +18,16 @@ from clinasr_tui.commands.train_output import (
     gate_lines,
     launched_lines,
     plan_document,
+    plan_lines,
     proposal_lines,
 )
 from clinasr_tui.errors import ExitCode, InputError
 from clinasr_tui.flywheel.recipe import PRECISIONS, SETTINGS, Recipe
 from clinasr_tui.flywheel.workspace import open_cycle
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
+from clinasr_tui.launch.plan import Backend
 from clinasr_tui.launch.runs import OVERRIDE_WORD, Choices, as_before, gate_note, host_of
+from clinasr_tui.launch.slurm_batch import SlurmOptions
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.recipe import Proposal
@@ -68,7 +70,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help=setting.why.replace("%", "%%"),
         )
     where = add_place(parser, backend="default: docker", cpu="without a GPU: CTC and RNNT bases")
-    where.add_argument("--nemo-root", default="", metavar="DIR", help="NeMo checkout (backend local)")
+    where.add_argument("--nemo-root", default="", metavar="DIR", help="NeMo checkout (backend local, slurm)")
+    where.add_argument(
+        "--slurm-option",
+        dest="slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of sbatch, for example partition=gpu, time=04:00:00 (backend slurm); repeatable",
+    )
     add_ssh(parser)
     add_json(parser)
 
@@ -79,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
 
     cycle = open_cycle(args.cycle)
     choices = as_before(cycle, _choices(args))
+    if args.slurm and choices.backend is not Backend.SLURM:
+        raise InputError("--slurm-option is for Slurm", remedy="Add --backend slurm")
     host_name = host_of(cycle, choices, args.host)
     with progress_line("pre-flight") as progress:
         ready = readiness(cycle, settings_of(args.cycle), choices, progress)
@@ -114,6 +126,7 @@ def _choices(args: argparse.Namespace) -> Choices:
         cpu=args.cpu,
         resume=args.resume,
         settings=settings,
+        slurm=SlurmOptions.of(args.slurm),
     )
 
 
@@ -140,6 +153,7 @@ class _Job:
 
     async def look(self, host: Host) -> tuple[Machine, Proposal, Plan]:
         """Look at the machine, propose for it, and say so."""
+        from clinasr_tui.flywheel.base_files import cpu_objection
         from clinasr_tui.flywheel.recipe import objections
         from clinasr_tui.launch.flow import placed
         from clinasr_tui.launch.machine import look
@@ -147,11 +161,18 @@ class _Job:
         from clinasr_tui.launch.runs import plan_for, recipe_for
 
         machine = await look(host, self.choices.root or DEFAULT_ROOT, socket=self.socket)
-        proposal = recipe_for(self.choices, self.ready.rows, machine.gpus)
+        # A login node's GPUs are not the job's.
+        gpus = () if self.choices.backend is Backend.SLURM else machine.gpus
+        proposal = recipe_for(self.choices, self.ready.rows, gpus)
         around = workspace_of(self.cycle.folder)
         name = around.name if around else self.cycle.folder.resolve().parent.name
-        plan = placed(plan_for(self.cycle, name, self.choices, self.ready.base, proposal.recipe), machine)
-        against = objections(proposal.recipe, self.ready.rows, machine.gpus)
+        plan = plan_for(self.cycle, name, self.choices, self.ready.base, proposal.recipe, host=self.host_name)
+        plan = placed(plan, machine)
+        device = cpu_objection(self.ready.gate.base) if plan.cpu else None
+        against = (
+            *objections(proposal.recipe, self.ready.rows, gpus),
+            *([device] if device else []),
+        )
         for line in proposal_lines(machine, proposal, self.choices, plan, against):
             note(line)
         fatal = next((one for one in against if one.fatal), None)
@@ -167,7 +188,7 @@ class _Job:
             gate = {"verdict": self.ready.gate.verdict, "route": str(self.ready.gate.route)}
             print_json("train", {**plan_document(plan), "notes": list(proposal.notes), "gate": gate})
         else:
-            print_lines([shlex.join(plan.command)])
+            print_lines(plan_lines(plan))
         return ExitCode.OK
 
     async def launch(self, gate: dict[str, Any]) -> int:

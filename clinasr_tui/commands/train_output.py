@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from types import TracebackType
@@ -38,9 +39,14 @@ def proposal_lines(
 ) -> list[str]:
     """The machine, every setting with its reason, and what speaks against them."""
     gpus = ", ".join(f"{gpu.name} {gpu.memory_mib / 1024:.0f} GB" for gpu in machine.gpus)
+    if plan.script is None:
+        has = f"{gpus or f'no GPU ({machine.gpu_trouble})'}"
+        serves = f"Docker {machine.docker}"
+    else:
+        has = ", ".join(f"partition {one.name} {one.gres}".rstrip() for one in machine.slurm.partitions)
+        has, serves = has or "no partition", f"Slurm {machine.slurm.state}"
     lines = [
-        f"{machine.name}: {gpus or f'no GPU ({machine.gpu_trouble})'}, "
-        f"{machine.disk_free / 1e9:.0f} GB free, Docker {machine.docker}",
+        f"{machine.name}: {has}, {machine.disk_free / 1e9:.0f} GB free, {serves}",
         *(f"  {line}" for line in proposal.notes),
         f"run {plan.places.run} of {plan.base}:",
     ]
@@ -53,10 +59,7 @@ def proposal_lines(
         for setting in SETTINGS
     ]
     lines += table(rows, left=3)
-    lines += [f"{'✖' if one.fatal else '⚠'} {one.name}: {one.message}" for one in against]
-    if plan.cpu and "tdt" in plan.base.lower():
-        lines.append("⚠ NeMo's TDT loss is CUDA-only: on a CPU take a CTC or RNNT base")
-    return lines
+    return lines + [f"{'✖' if one.fatal else '⚠'} {one.name}: {one.message}" for one in against]
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -71,7 +74,16 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "base": plan.base,
         "backend": str(plan.backend),
         "started_by": plan.started_by,
+        "script": plan.script,
     }
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """What would be run, to read and to copy: the command; for Slurm the submission, the script and, below,
+    the command that the script's wrapper is told."""
+    if plan.script is None:
+        return [shlex.join(plan.command)]
+    return [shlex.join(plan.started_by), "", *plan.script.splitlines(), "", shlex.join(plan.command)]
 
 
 def launched_lines(folder: str, host: str | None, gate: Mapping[str, Any]) -> list[str]:

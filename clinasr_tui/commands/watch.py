@@ -124,6 +124,8 @@ async def _follow(args: argparse.Namespace, ssh: SshSettings, launched: Launched
         await quiet.close()
     snapshot = watch.reader.snapshot(watch.heard_at)
     teller.end(snapshot)
+    if launched is not None and snapshot.outcome is Outcome.INTERRUPTED:
+        note(_going_on(launched))
     if launched is not None and complete_record(launched.folder, snapshot, watch.mirror_path("exit.json")):
         note(f"its result can be brought here: clinasr-tui fetch {shown(launched.folder)}")
     return snapshot
@@ -133,6 +135,13 @@ def _has_gone(watch: RunWatch) -> bool:
     """True if the run's process has gone without a word; a scheduler may start it anew, but soon."""
     snapshot = watch.reader.snapshot(watch.heard_at)
     return snapshot.outcome is Outcome.UNKNOWN and any(alert.id == "crashed" for alert in snapshot.health)
+
+
+def _going_on(launched: LaunchedRun) -> str:
+    """How a run that was stopped goes on."""
+    again = f"clinasr-tui train {shown(launched.cycle)} --run {launched.handle.run} --resume"
+    more = " --slurm-option time=HH:MM:SS (if it needs more)" if launched.handle.job else ""
+    return f"go on from its -last checkpoint, if it has saved one: {again}{more}"
 
 
 async def _or_time(updates: AsyncIterator[WatchUpdate]) -> AsyncGenerator[WatchUpdate | None]:

@@ -24,6 +24,8 @@ class BaseStanding:
     standing: Standing
     reason: str
     substitute: str = ""
+    tdt: bool | None = None
+    """Whether it is trained by a TDT loss, by what is in its file; None where only its name is known."""
 
     @property
     def allowed(self) -> bool:

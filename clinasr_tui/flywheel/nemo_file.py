@@ -65,6 +65,8 @@ class NemoFile:
     nemo_version: str
     can_transcribe: bool
     """False for a config whose `validation_ds` is null: NeMo's transcribe() fails with it."""
+    tdt: bool = False
+    """Trained by a TDT loss: a TDT model, or a hybrid one with a TDT head."""
 
 
 def read_nemo(path: Path) -> NemoFile:
@@ -195,6 +197,7 @@ def _described(path: Path, size: int, weights: int | None, config: Mapping[str, 
         streaming=_is_streaming(config),
         nemo_version=visible(_text(config, "nemo_version")),
         can_transcribe=_at(config, "validation_ds") is not None,
+        tdt=_decoder(config) in (Decoder.TDT, Decoder.HYBRID) and _has_tdt(config),
     )
 
 
@@ -203,14 +206,19 @@ def _decoder(config: Mapping[str, Any]) -> Decoder:
     if "hybrid" in target:
         return Decoder.HYBRID
     head = _text(config, "decoder", "_target_").lower()
-    loss = _text(config, "loss", "loss_name").lower()
-    model_type = _text(config, "decoding", "model_type").lower()
     if "rnnt" in target or "rnnt" in head:
-        durations = _at(config, "decoding", "durations") or _at(config, "model_defaults", "tdt_durations")
-        return Decoder.TDT if "tdt" in loss or "tdt" in model_type or durations else Decoder.RNNT
+        return Decoder.TDT if _has_tdt(config) else Decoder.RNNT
     if "ctc" in target or "ctc" in head or "convasrdecoder" in head:
         return Decoder.CTC
     return Decoder.UNKNOWN
+
+
+def _has_tdt(config: Mapping[str, Any]) -> bool:
+    """True if loss or decoding of an RNNT head is TDT's."""
+    loss = _text(config, "loss", "loss_name").lower()
+    model_type = _text(config, "decoding", "model_type").lower()
+    durations = _at(config, "decoding", "durations") or _at(config, "model_defaults", "tdt_durations")
+    return "tdt" in loss or "tdt" in model_type or bool(durations)
 
 
 def _is_streaming(config: Mapping[str, Any]) -> bool:

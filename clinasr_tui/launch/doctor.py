@@ -15,7 +15,7 @@ from clinasr_tui.launch.docker_socket import DOCKER_SOCKET, NVIDIA_RUNTIME
 from clinasr_tui.launch.engine_on import engine_on
 from clinasr_tui.launch.flow import IMAGE_BYTES
 from clinasr_tui.launch.lacks import DOCKER_TROUBLE
-from clinasr_tui.launch.machine import look
+from clinasr_tui.launch.machine import SLURM_TROUBLE, look
 from clinasr_tui.launch.places import DEFAULT_ROOT
 from clinasr_tui.launch.plan import NEMO_IMAGE
 from clinasr_tui.remote.hosts import open_host
@@ -86,7 +86,26 @@ async def machine_checks(
         return [Check("ssh", False, error.what, error.remedy or "")]
     here = "this machine: no connection is needed, --host HOST checks one"
     reached = f"{host_name} answers, Python {machine.python}" if host_name else here
-    return [Check("ssh", True, reached), _gpu(machine, needed), _disk(machine, needed), docker]
+    # A login node needs neither GPU nor Docker: its cluster's nodes have what jobs need.
+    own = needed and not machine.slurm.has_gpus
+    checks = [Check("ssh", True, reached), _gpu(machine, own), _disk(machine, needed)]
+    return [*checks, docker._replace(needed=own), *_slurm(machine)]
+
+
+def _slurm(machine: Machine) -> list[Check]:
+    """Slurm, where it is there."""
+    slurm = machine.slurm
+    if slurm.state == "missing":
+        return []
+    if slurm.state != "ok":
+        what, remedy = SLURM_TROUBLE[slurm.state]
+        return [Check("slurm", False, what.format(slurm.trouble), remedy, needed=False)]
+    told = [
+        f"{one.name}{' (default)' if one.is_default else ''}: {one.gres or 'no GPUs named'}, time {one.limit}"
+        for one in slurm.partitions
+    ]
+    detail = "; ".join(told) or "no partition"
+    return [Check("slurm", True, f"train --backend slurm can submit: {detail}", needed=False)]
 
 
 def _gpu(machine: Machine, needed: bool) -> Check:

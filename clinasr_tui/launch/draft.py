@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinasr_tui.errors import ClinasrError, InputError
+from clinasr_tui.flywheel.base_files import cpu_objection
+from clinasr_tui.flywheel.bases import DEFAULT_BASE, base_standing
 from clinasr_tui.flywheel.recipe import FP32, PRECISIONS, SETTINGS, Recipe, objections, propose
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.flow import placed
@@ -13,9 +15,11 @@ from clinasr_tui.launch.lacks import Lack, lacks
 from clinasr_tui.launch.places import DEFAULT_ROOT
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.runs import Choices, plan_for, recipe_for
+from clinasr_tui.launch.slurm_batch import SlurmOptions
 from clinasr_tui.remote.local import LocalHost
 
 if TYPE_CHECKING:
+    from clinasr_tui.flywheel.bases import BaseStanding
     from clinasr_tui.flywheel.recipe import Gpu, Objection, Proposal
     from clinasr_tui.flywheel.workspace import Cycle
     from clinasr_tui.launch.machine import Machine
@@ -39,7 +43,7 @@ PLACES = (
         "backend",
         "backend",
         "docker runs NVIDIA's NeMo container, nothing else has to be installed. local starts a process of "
-        "its own beside a NeMo checkout.",
+        "its own beside a NeMo checkout. slurm submits a job from a login node, NeMo on the cluster's disk.",
     ),
     Field(
         "cpu", "device", "cpu only tries things out with CTC and RNNT bases: NeMo's TDT loss is CUDA-only."
@@ -56,13 +60,20 @@ PLACES = (
     Field("socket", "Docker socket", "Where the machine's Docker engine listens: another one if rootless."),
     Field("nemo_root", "NeMo checkout", "Absolute path there of the folder that has examples/asr."),
     Field("python", "Python", "The Python that has NeMo there."),
+    Field(
+        "slurm",
+        "sbatch options",
+        "As the cluster asks for them: partition=gpu account=asr time=04:00:00 cpus-per-task=8. Without gres "
+        "or gpus one GPU for each device is asked for.",
+    ),
 )
 RECIPE = tuple(Field(*setting) for setting in SETTINGS)
 _ONLY = {
-    "image": Backend.DOCKER,
-    "socket": Backend.DOCKER,
-    "nemo_root": Backend.LOCAL,
-    "python": Backend.LOCAL,
+    "image": {Backend.DOCKER},
+    "socket": {Backend.DOCKER},
+    "nemo_root": {Backend.LOCAL, Backend.SLURM},
+    "python": {Backend.LOCAL, Backend.SLURM},
+    "slurm": {Backend.SLURM},
 }
 _OF_RESUMED = {"host", "run"}
 """What a resumed run cannot change: its checkpoints are there."""
@@ -82,6 +93,8 @@ class Draft:
     rows: int = 0
     machine: Machine | None = None
     """What was seen of the host."""
+    judged: BaseStanding | None = None
+    """What was found in the file of a base, if that was looked into."""
 
     @property
     def backend(self) -> Backend:
@@ -91,14 +104,19 @@ class Draft:
     @property
     def base(self) -> str:
         """The base chosen, the workspace's, or the recommended one; refused ones, too."""
-        from clinasr_tui.flywheel.bases import DEFAULT_BASE
-
         return self.choices.base or self.configured_base or DEFAULT_BASE
 
     @property
+    def standing(self) -> BaseStanding:
+        """What the method says of the base: by what is in its file once that was looked into."""
+        known = self.judged is not None and self.judged.name == self.base.strip()
+        return self.judged if known and self.judged else base_standing(self.base)
+
+    @property
     def gpus(self) -> tuple[Gpu, ...]:
-        """The GPUs seen on the host."""
-        return self.machine.gpus if self.machine is not None else ()
+        """The GPUs seen on the host; a login node's are not the job's."""
+        known = self.machine is not None and self.backend is not Backend.SLURM
+        return self.machine.gpus if known and self.machine is not None else ()
 
     @property
     def proposal(self) -> Proposal:
@@ -120,12 +138,14 @@ class Draft:
 
     def plan(self) -> Plan:
         """What would be launched. Raises InputError for choices that cannot be."""
-        plan = plan_for(self.cycle, self.workspace, self.choices, self.base, self.recipe)
+        plan = plan_for(self.cycle, self.workspace, self.choices, self.base, self.recipe, host=self.host)
         return plan if self.machine is None else placed(plan, self.machine)
 
     def objections(self) -> tuple[Objection, ...]:
-        """What speaks against the recipe, refusals first."""
-        return objections(self.recipe, max(self.rows, 1), self.gpus)
+        """What speaks against the recipe and against the device, refusals first."""
+        found = objections(self.recipe, max(self.rows, 1), self.gpus)
+        device = cpu_objection(self.standing) if self.choices.cpu else None
+        return found if device is None else tuple(sorted((*found, device), key=lambda one: not one.fatal))
 
     def lacks(self) -> tuple[Lack, ...]:
         """What the machine lacks, as far as it was looked at."""
@@ -152,7 +172,7 @@ class Draft:
 
     def places(self) -> tuple[Field, ...]:
         """The fields about where it runs that mean something with this backend."""
-        return tuple(one for one in PLACES if _ONLY.get(one.name, self.backend) is self.backend)
+        return tuple(one for one in PLACES if self.backend in _ONLY.get(one.name, set(Backend)))
 
     def is_fixed(self, name: str) -> bool:
         """True for what a resumed run cannot change."""
@@ -162,6 +182,8 @@ class Draft:
         """True for what was chosen by hand."""
         if name in Recipe.__slots__:
             return name in self.choices.settings
+        if name == "slurm":
+            return bool(self.choices.slurm.items)
         return self.host is not None if name == "host" else bool(getattr(self.choices, name))
 
     def proposed(self, name: str) -> Any:
@@ -187,6 +209,7 @@ class Draft:
             "socket": self.choices.socket or DOCKER_SOCKET,
             "nemo_root": self.choices.nemo_root,
             "python": self.choices.python or "python3",
+            "slurm": str(self.choices.slurm),
         }
         return shown[name]
 
@@ -205,14 +228,19 @@ class Draft:
             if value is not None:
                 settings[name] = value
             return replace(self, choices=replace(self.choices, settings=settings))
-        if value is None and name not in ("backend", "cpu"):
+        if name == "slurm":
+            value = SlurmOptions.typed(value or "")
+        elif value is None and name not in ("backend", "cpu"):
             value = ""
         return replace(self, choices=replace(self.choices, **{name: value}))
 
     def values(self, name: str) -> tuple[Any, ...]:
         """All values of a field that has only a few; () for one that is typed."""
-        few = {"precision": PRECISIONS, "backend": tuple(Backend), "cpu": (False, True)}
-        return few.get(name, ())
+        if name == "backend":
+            submits = self.machine is not None and self.machine.slurm.state != "missing"
+            slurm = submits or self.backend is Backend.SLURM
+            return tuple(one for one in Backend if slurm or one is not Backend.SLURM)
+        return {"precision": PRECISIONS, "cpu": (False, True)}.get(name, ())
 
     def beside(self, name: str, step: int) -> Any:
         """The value a step on (1) or back (-1); None where there is none."""
@@ -249,6 +277,8 @@ def value_text(value: Any) -> str:
 def parsed(name: str, text: str) -> Any:
     """What was typed for a setting of the recipe; "" takes the choice back (None). Raises InputError."""
     text = text.strip()
+    if name == "slurm":
+        SlurmOptions.typed(text)
     kind = type(getattr(Recipe(), name)) if name in Recipe.__slots__ else str
     if not text:
         return None

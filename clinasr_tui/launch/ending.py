@@ -29,10 +29,10 @@ QUIET_SECONDS = 10.0
 
 
 class QuietLook:
-    """Asks the machine's Docker engine about a launched run that has gone quiet.
+    """Asks the machine's Docker engine, or Slurm, about a launched run that has gone quiet.
 
-    A container that was killed leaves no word. What the engine knows is then written as the run's exit record
-    and comes to whoever follows the run as a file of it.
+    A container or job that was killed leaves no word. What is known of it there is then written as the run's
+    exit record and comes to whoever follows the run as a file of it.
     """
 
     def __init__(self, record: Mapping[str, Any], host_name: str | None, ssh: SshSettings) -> None:
@@ -64,11 +64,11 @@ class QuietLook:
 
 
 async def settle_quiet(handle: RunHandle, host_name: str | None, ssh: SshSettings) -> bool:
-    """Have the engine's word of a quiet run's end written where the run could not leave one; True if it was.
+    """Have the engine's or Slurm's word of a quiet run's end written where the run left none; True if it was.
 
-    For a watcher: nothing is raised; False for a run without a container or a machine that does not answer.
+    For a watcher: nothing is raised; False for a process and for a machine that does not answer.
     """
-    if handle.container is None:
+    if handle.container is None and handle.job is None:
         return False
     try:
         async with await asyncio.to_thread(open_host, host_name, ssh) as host:

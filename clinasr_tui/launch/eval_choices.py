@@ -17,7 +17,7 @@ from clinasr_tui.flywheel.workspace import RUN_INFO_FILE, open_cycle, open_works
 from clinasr_tui.launch.control import handle_of
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.eval_plan import EvalPlaces, EvalPlan
-from clinasr_tui.launch.places import DEFAULT_ROOT, file_name
+from clinasr_tui.launch.places import DEFAULT_ROOT, file_name, program_here
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.record import read_record
 from clinasr_tui.text import visible
@@ -137,7 +137,8 @@ class Evaluation:
     def plan(self, manifest: Path) -> EvalPlan:
         """How one manifest is transcribed; its name is the same for the same model, manifest and machine."""
         choices, backend, ground = self.choices, self.backend, self.model.ground
-        known = ground.python if backend is ground.backend else ""
+        bare = ground.backend is Backend.SLURM and backend is Backend.LOCAL
+        known = ground.python if bare or backend is ground.backend else ""
         in_place = backend is Backend.LOCAL and self.host is None
         identity = [self.model.identity, _digest(manifest), self.host or "", str(backend), choices.image]
         mark = hashlib.sha256("\n".join(identity).encode("utf-8", "surrogateescape")).hexdigest()[:10]
@@ -181,8 +182,7 @@ def _python(chosen: str, *, in_place: bool) -> str:
         return chosen or "python3"
     from clinasr_tui.remote.local import LocalHost
 
-    # It is started elsewhere; a virtual environment's link must not be followed.
-    return str(Path(chosen).expanduser().absolute()) if "/" in chosen else chosen or LocalHost.python
+    return program_here(chosen) or LocalHost.python
 
 
 def prepare(folder: Path, choices: EvalChoices) -> Evaluation:
@@ -205,7 +205,17 @@ def prepare(folder: Path, choices: EvalChoices) -> Evaluation:
     own = baseline or choices.only_general or choices.out_cycle == cycle.number
     number = cycle.number if own else choices.out_cycle or cycle.number + 1
     target = cycle.folder if own else cycle.folder.parent / f"cycle{number}"
+    _expect_no_job(choices.backend or model.ground.backend)
     return Evaluation(cycle, name, model, choices, host, root, number, target, baseline)
+
+
+def _expect_no_job(backend: Backend | None) -> None:
+    if backend is Backend.SLURM:
+        raise InputError(
+            "eval submits nothing to Slurm",
+            remedy="Add --backend local: the login node itself then transcribes, on its CPU without a GPU. "
+            "Or fetch the model and name another machine (--host)",
+        )
 
 
 def _is_baseline(cycle: Cycle, model: EvalModel, choices: EvalChoices) -> bool:

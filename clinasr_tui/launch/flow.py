@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from clinasr_tui.errors import InputError, RemoteError
@@ -21,10 +22,11 @@ from clinasr_tui.launch import data_check, detach, process_start
 from clinasr_tui.launch.control import RunHandle, cancel, is_alive
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET, NVIDIA_RUNTIME
 from clinasr_tui.launch.engine_on import engine_on
-from clinasr_tui.launch.machine import Machine, look
+from clinasr_tui.launch.machine import SLURM_TROUBLE, Machine, look
 from clinasr_tui.launch.packing import pack
 from clinasr_tui.launch.plan import Backend
 from clinasr_tui.launch.send import Sent, send
+from clinasr_tui.launch.slurm import JobRun
 from clinasr_tui.remote.scripts import ask, succeeds
 from clinasr_tui.text import visible
 
@@ -155,7 +157,8 @@ async def launch(
     if plan.backend is Backend.DOCKER:
         return Launched(*await start_container(plan, host, machine, tell, ship, socket))
     await _expect_script(plan, host)
-    return Launched(*await start_process(plan, host, tell, ship))
+    start = start_job if plan.backend is Backend.SLURM else start_process
+    return Launched(*await start(plan, host, tell, ship))
 
 
 def placed(plan: Plan, machine: Machine) -> Plan:
@@ -177,6 +180,19 @@ async def start_process(job: Job, host: Host, tell: Tell, ship: Ship[T]) -> tupl
     starting = asyncio.ensure_future(ask(host, (process_start, detach), request, "started", _START_SECONDS))
     answer = await _or_undo(starting, lambda: cancel(handle, host, seconds=_UNDO_SECONDS))
     return shipped, str(answer.get("pid"))
+
+
+async def start_job(plan: Plan, host: Host, tell: Tell, ship: Ship[T]) -> tuple[T, str]:
+    """Submit a plan to Slurm on an entered host; what `ship` returned, and the job's number."""
+    places = plan.places
+    job = JobRun(places.at(places.run_dir), places.container)
+    if await job.is_alive(host):
+        raise _running(plan, host.name)
+    shipped = await ship("")
+    told(tell, Progress(Step.START))
+    submitting = asyncio.ensure_future(job.submit(host, plan.started_by, fresh=not plan.resume))
+    undo = partial(job.end, host, _UNDO_SECONDS, lambda _: None)
+    return shipped, await _or_undo(submitting, undo)
 
 
 async def _expect_script(plan: Plan, host: Host) -> None:
@@ -242,14 +258,24 @@ def expect_gpu(job: Job, machine: Machine) -> None:
         )
 
 
+def expect_slurm(machine: Machine) -> None:
+    """Raise RemoteError for a machine from which nothing can be submitted."""
+    if machine.slurm.state != "ok":
+        what, remedy = SLURM_TROUBLE[machine.slurm.state]
+        raise RemoteError(what.format(machine.slurm.trouble), where=machine.name, remedy=f"{remedy}.")
+
+
 def _expect_able(plan: Plan, packed: Packed, machine: Machine) -> None:
     """Refuse what cannot work on this machine before anything is sent."""
-    expect_gpu(plan, machine)
+    if plan.backend is Backend.SLURM:
+        expect_slurm(machine)
+    else:
+        expect_gpu(plan, machine)
     if plan.recipe.num_nodes > 1:
         raise InputError(
             "nodes: a run launched from here uses one machine", remedy="Set it to 1, or use a cluster."
         )
-    for objection in objections(plan.recipe, packed.train.rows, machine.gpus):
+    for objection in objections(plan.recipe, packed.train.rows, plan.gpus_of(machine)):
         if objection.fatal:
             raise InputError(f"{objection.name}: {objection.message}", remedy="Change the recipe.")
 

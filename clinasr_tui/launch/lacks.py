@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from clinasr_tui.flywheel.recipe import LEAST_GPU_MIB
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.flow import IMAGE_BYTES
+from clinasr_tui.launch.machine import SLURM_TROUBLE
 from clinasr_tui.launch.plan import Backend
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def lacks(machine: Machine, backend: Backend, *, cpu: bool, socket: str = DOCKER
 
 
 def _found(machine: Machine, backend: Backend, cpu: bool, socket: str) -> Iterator[Lack]:
+    if backend is Backend.SLURM:
+        yield from _of_slurm(machine, cpu)
+        return
     if not machine.gpus and not cpu:
         why = f" ({machine.gpu_trouble})" if machine.gpu_trouble else ""
         yield Lack(f"no GPU is known there{why}", "Install the NVIDIA driver, or take another machine", True)
@@ -56,3 +60,13 @@ def _found(machine: Machine, backend: Backend, cpu: bool, socket: str) -> Iterat
                 f"Unpacking the image takes {IMAGE_BYTES / 1e9:.0f} GB, if it is not there yet",
                 False,
             )
+
+
+def _of_slurm(machine: Machine, cpu: bool) -> Iterator[Lack]:
+    """A login node needs no GPU; the cluster's partitions tell what jobs can have."""
+    slurm = machine.slurm
+    if slurm.state != "ok":
+        what, remedy = SLURM_TROUBLE[slurm.state]
+        yield Lack(what.format(slurm.trouble), remedy, True)
+    elif not cpu and not slurm.has_gpus:
+        yield Lack("no partition names GPUs (gres)", "Ask how the cluster shares them out", False)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from clinasr_tui.flywheel.recipe import Gpu
 from clinasr_tui.launch import machine_probe
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
+from clinasr_tui.remote import slurm_ask
 from clinasr_tui.remote.scripts import ask
 from clinasr_tui.text import visible
 
@@ -15,6 +16,40 @@ if TYPE_CHECKING:
     from clinasr_tui.remote.host import Host
 
 _PATIENCE = 40.0
+
+
+SLURM_TROUBLE = {
+    "missing": ("there is no sbatch", "Name a login node of the cluster (--host), or take another backend"),
+    "silent": ("Slurm does not answer ({0})", "See with sinfo there whether its controller is up"),
+}
+"""What the probe says of Slurm (its own words go into the braces), and what mends it."""
+
+
+class Partition(NamedTuple):
+    """A partition of a cluster, in Slurm's words."""
+
+    name: str
+    is_default: bool
+    limit: str
+    gres: str
+    """Such as "gpu:a100:4"; "" for none."""
+
+
+class Slurm(NamedTuple):
+    """The cluster a machine can submit to."""
+
+    state: str = "missing"
+    """"ok", "missing" or "silent"."""
+    trouble: str = ""
+    partitions: tuple[Partition, ...] = ()
+
+    @property
+    def has_gpus(self) -> bool:
+        """True if a partition has GPUs."""
+        return any("gpu" in one.gres for one in self.partitions)
+
+
+NO_SLURM = Slurm()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +72,14 @@ class Machine:
     python: str
     uid: int
     gid: int
+    slurm: Slurm = NO_SLURM
 
 
 async def look(host: Host, folder: str, *, socket: str = DOCKER_SOCKET) -> Machine:
     """Ask an entered host; `folder` is where a run would keep its files. Raises RemoteError."""
     request = {"folder": folder, "socket": socket}
-    return _machine(host.name, await ask(host, (machine_probe,), request, "machine", _PATIENCE))
+    modules = (slurm_ask, machine_probe)
+    return _machine(host.name, await ask(host, modules, request, "machine", _PATIENCE))
 
 
 def _machine(name: str, answer: dict[str, object]) -> Machine:
@@ -64,7 +101,15 @@ def _machine(name: str, answer: dict[str, object]) -> Machine:
         python=visible(str(answer["python"])),
         uid=_whole(answer["uid"]),
         gid=_whole(answer["gid"]),
+        slurm=_slurm(answer["slurm"]),
     )
+
+
+def _slurm(answer: object) -> Slurm:
+    assert isinstance(answer, dict)
+    rows = [[visible(str(cell)) for cell in row] for row in answer["partitions"] if len(row) == 3]
+    found = (Partition(name.rstrip("*"), name.endswith("*"), limit, gres) for name, limit, gres in rows)
+    return Slurm(str(answer["state"]), visible(str(answer["trouble"])), tuple(dict.fromkeys(found)))
 
 
 def _whole(value: object) -> int:

@@ -1,8 +1,8 @@
 """The probe: says in one line of JSON what a machine has. It runs on the host.
 
-Its source goes to the host's `python3` through standard input, so it needs only the standard library and
-Python 3.6. The request is {"folder": str, "socket": str}: where a run would keep its files, and Docker's
-socket.
+Its source goes to the host's `python3` through standard input, after that of `slurm_ask`, so it needs only
+the standard library and Python 3.6. The request is {"folder": str, "socket": str}: where a run would keep its
+files, and Docker's socket.
 """
 
 # Python 3.6 evaluates annotations and has neither `X | Y` nor list[X]: they stand in quotes.
@@ -16,6 +16,10 @@ import socket
 import subprocess
 import sys
 from typing import Any
+
+# The two go to the host as one script, this one last.
+if __name__ != "__main__":
+    from clinasr_tui.remote.slurm_ask import said, tool
 
 QUERY = ("name", "memory.total", "compute_cap", "driver_version")
 PATIENCE = 20  # seconds for nvidia-smi, which is slow to wake a sleeping GPU
@@ -55,6 +59,15 @@ def docker_state(place: str) -> str:
     return "ok"
 
 
+def slurm() -> "dict[str, Any]":
+    """Whether jobs can be submitted from here, "ok", "missing" or "silent"; partitions as sinfo's rows."""
+    if not tool("sbatch"):
+        return {"state": "missing", "trouble": "", "partitions": []}
+    code, lines, complaint = said(["sinfo", "--noheader", "--format=%P|%l|%G"])
+    rows = [[cell.strip().replace("(null)", "") for cell in line.split("|")] for line in lines.splitlines()]
+    return {"state": "silent" if code else "ok", "trouble": complaint, "partitions": rows}
+
+
 def disk(folder: str) -> "tuple[int, int]":
     """Free and total bytes of the disk a folder is or would be on."""
     place = os.path.abspath(os.path.expanduser(folder))
@@ -80,6 +93,7 @@ def look(request: "dict[str, Any]") -> "dict[str, Any]":
         "gpus": found,
         "gpu_trouble": trouble,
         "docker": docker_state(str(request["socket"])),
+        "slurm": slurm(),
         "disk_free": free,
         "disk_total": total,
         "folder": os.path.abspath(os.path.expanduser(str(request["folder"]))),

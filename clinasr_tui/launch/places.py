@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 INSIDE = "/clinasr"
@@ -15,6 +16,14 @@ _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 def file_name(text: str) -> str:
     """A workspace's name as part of a path or a container's name."""
     return _ODD.sub("-", text).strip("-.")[:48] or "workspace"
+
+
+def program_here(name: str) -> str:
+    """A program of this machine, named from the current folder: a run starts in another one.
+
+    A virtual environment's link is not followed; a bare name stays one.
+    """
+    return str(Path(name).expanduser().absolute()) if "/" in name else name
 
 
 class Places(NamedTuple):

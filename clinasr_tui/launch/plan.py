@@ -13,10 +13,12 @@ from clinasr_tui.flywheel.overrides import SCRIPT, SCRIPT_FOLDER, RunFiles, comm
 from clinasr_tui.flywheel.split import TRAIN_FILE, VALIDATION_FILE
 from clinasr_tui.launch.places import LAUNCH_FILE, WRAPPER_FILE, Places, file_name
 from clinasr_tui.launch.send import Item
+from clinasr_tui.launch.slurm_batch import NO_OPTIONS, SCRIPT_FILE, SlurmOptions, sbatch, script, spec_of_job
 from clinasr_tui.nemo_side import run_and_record
 
 if TYPE_CHECKING:
-    from clinasr_tui.flywheel.recipe import Recipe
+    from clinasr_tui.flywheel.recipe import Gpu, Recipe
+    from clinasr_tui.launch.machine import Machine
 
 NEMO_IMAGE = "nvcr.io/nvidia/nemo:25.11.01"
 
@@ -27,6 +29,8 @@ class Backend(StrEnum):
     DOCKER = "docker"
     LOCAL = "local"
     """A process of its own beside a NeMo checkout, without a container."""
+    SLURM = "slurm"
+    """A job of a cluster, submitted from a login node, beside a NeMo checkout on its shared disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,17 @@ class Plan:
     """A NeMo checkout, as the run sees it; "" is the container's."""
     cpu: bool = False
     resume: bool = False
+    slurm: SlurmOptions = NO_OPTIONS
+    """Options of sbatch."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the script looks for a checkpoint to go on from: a job may be started again by Slurm."""
+        return self.resume or self.backend is Backend.SLURM
+
+    def gpus_of(self, machine: Machine) -> tuple[Gpu, ...]:
+        """The GPUs it will have, as far as they are known: a login node's are not the job's."""
+        return () if self.backend is Backend.SLURM else machine.gpus
 
     @property
     def base_file(self) -> Path | None:
@@ -77,7 +92,7 @@ class Plan:
     def overrides(self) -> list[str]:
         """The script's Hydra overrides."""
         run = self.places.run
-        return overrides(self.recipe, self.base_name, self.files, name=run, resume=self.resume, cpu=self.cpu)
+        return overrides(self.recipe, self.base_name, self.files, name=run, resume=self.goes_on, cpu=self.cpu)
 
     @property
     def command(self) -> list[str]:
@@ -87,7 +102,7 @@ class Plan:
             self.base_name,
             self.files,
             name=self.places.run,
-            resume=self.resume,
+            resume=self.goes_on,
             cpu=self.cpu,
             python=self.python,
         )
@@ -98,8 +113,8 @@ class Plan:
         return {self.places.root: self.places.inside} if self.backend is Backend.DOCKER else {}
 
     @property
-    def started_by(self) -> list[str]:
-        """What the backend starts: the wrapper that keeps the streams and the exit record."""
+    def wrapped(self) -> list[str]:
+        """The wrapper that keeps the streams and the exit record."""
         run = self.places.run_dir
         python = "python3" if self.backend is Backend.DOCKER else self.python
         return [
@@ -107,6 +122,21 @@ class Plan:
             self.places.seen(f"{run}/{WRAPPER_FILE}"),
             self.places.seen(f"{run}/{LAUNCH_FILE}"),
         ]
+
+    @property
+    def started_by(self) -> list[str]:
+        """What the backend starts: the wrapper, or what submits it."""
+        if self.backend is not Backend.SLURM:
+            return self.wrapped
+        places, devices = self.places, self.recipe.devices
+        return sbatch(places.container, places.at(places.run_dir), self.slurm, devices=devices, cpu=self.cpu)
+
+    @property
+    def script(self) -> str | None:
+        """The batch script, for Slurm."""
+        if self.backend is not Backend.SLURM:
+            return None
+        return script(self.places.run, self.places.at(self.places.run_dir), self.wrapped)
 
     def launch_spec(self, owner: tuple[int, int]) -> dict[str, Any]:
         """What the wrapper is told; `owner` is the operator's user and group on the machine."""
@@ -118,6 +148,7 @@ class Plan:
             "lock": places.seen("gpu.lock"),
             "owner": list(owner),
             "own": [places.seen(places.run_dir), places.seen("cache")],
+            **(spec_of_job() if self.backend is Backend.SLURM else {}),
         }
 
     def launch_items(self, owner: tuple[int, int]) -> list[Item]:
@@ -128,6 +159,8 @@ class Plan:
             Item(f"{places.run_dir}/{WRAPPER_FILE}", inspect.getsource(run_and_record).encode()),
             Item(f"{places.run_dir}/{LAUNCH_FILE}", spec),
         ]
+        if self.script is not None:
+            items.append(Item(f"{places.run_dir}/{SCRIPT_FILE}", self.script.encode()))
         if self.base_file is not None:
             items.append(Item(self.base_place, self.base_file))
         return items

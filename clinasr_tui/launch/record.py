@@ -41,7 +41,7 @@ def launch_record(
     rented machine it runs on, `socket` where its Docker engine listens."""
     plan, machine, packed = prepared.plan, prepared.machine, prepared.packed
     places = plan.places
-    standing = base_standing(plan.base)
+    standing, slurm = base_standing(plan.base), plan.script is not None
     return {
         "schema": SCHEMA,
         "run": places.run,
@@ -54,6 +54,8 @@ def launch_record(
         "image": plan.image if plan.mounts else None,
         "image_digest": prepared.image or None,
         "container": places.container if plan.mounts else None,
+        "job_name": places.container if slurm else None,
+        "slurm_options": dict(plan.slurm.items) if slurm else None,
         "python": plan.python,
         "nemo_root": plan.nemo_root or None,
         "cpu": plan.cpu,

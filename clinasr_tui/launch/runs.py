@@ -19,7 +19,7 @@ from clinasr_tui.flywheel.workspace import NOT_STARTED, RUN_INFO_FILE
 from clinasr_tui.launch.control import handle_of
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.flow import Launched, Prepared, Tell, launch
-from clinasr_tui.launch.places import DEFAULT_ROOT, Places
+from clinasr_tui.launch.places import DEFAULT_ROOT, Places, program_here
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend, Plan
 from clinasr_tui.launch.record import (
     STARTED,
@@ -30,6 +30,7 @@ from clinasr_tui.launch.record import (
     read_record,
     write_record,
 )
+from clinasr_tui.launch.slurm_batch import NO_OPTIONS, SlurmOptions
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.text import visible
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from clinasr_tui.box.record import BoxRecord
+    from clinasr_tui.flywheel.bases import BaseStanding
     from clinasr_tui.flywheel.gate import GateResult
     from clinasr_tui.flywheel.recipe import Gpu, Proposal
     from clinasr_tui.flywheel.workspace import Cycle
@@ -72,6 +74,8 @@ class Choices:
     resume: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the recipe that were set by hand."""
+    slurm: SlurmOptions = NO_OPTIONS
+    """Options of sbatch; of a run that is resumed these change those it had."""
 
 
 def as_before(cycle: Cycle, choices: Choices) -> Choices:
@@ -95,6 +99,7 @@ def as_before(cycle: Cycle, choices: Choices) -> Choices:
         socket=choices.socket or record.get("docker_socket") or "",
         cpu=record.get("cpu") is True if choices.cpu is None else choices.cpu,
         settings={**(settings or {}), **choices.settings},
+        slurm=SlurmOptions.recorded(record.get("slurm_options")).and_then(choices.slurm),
     )
 
 
@@ -158,14 +163,21 @@ def _never_started(folder: Path) -> bool:
         return False
 
 
+class BaseRefusedError(InputError):
+    """A base that may not be tuned; `standing` says why."""
+
+    def __init__(self, standing: BaseStanding) -> None:
+        what = f"{standing.name} is refused: {standing.reason}"
+        super().__init__(what, remedy=f"Take {standing.substitute} instead")
+        self.standing = standing
+
+
 def base_of(choices: Choices, configured: str) -> str:
-    """The base to tune. Raises InputError for one the method refuses, naming the substitute."""
+    """The base to tune. Raises BaseRefusedError for one the method refuses, naming the substitute."""
     base = choices.base or configured or DEFAULT_BASE
     standing = standing_of(base)
     if not standing.allowed:
-        raise InputError(
-            f"{base} is refused: {standing.reason}", remedy=f"Take {standing.substitute} instead"
-        )
+        raise BaseRefusedError(standing)
     if base.endswith(".nemo") and not Path(base).expanduser().is_file():
         raise InputError("no such model", where=base, remedy="Name a .nemo file or a pretrained model")
     if not base.endswith(".nemo") and not _PRETRAINED.fullmatch(base):
@@ -189,19 +201,28 @@ def recipe_for(choices: Choices, rows: int, gpus: Sequence[Gpu]) -> Proposal:
     return proposal._replace(recipe=recipe)
 
 
-def plan_for(cycle: Cycle, workspace: str, choices: Choices, base: str, recipe: Recipe) -> Plan:
-    """The plan of a run; its root may still begin with `~`."""
+def plan_for(
+    cycle: Cycle, workspace: str, choices: Choices, base: str, recipe: Recipe, *, host: str | None
+) -> Plan:
+    """The plan of a run; its root may still begin with `~`. On this machine (`host` None) relative paths of
+    Python and the NeMo checkout are meant from the current folder."""
     name = run_name(cycle, choices.run, resume=choices.resume)
+    backend = choices.backend or Backend.DOCKER
+    python, nemo_root = choices.python or "python3", choices.nemo_root
+    if host is None and backend is not Backend.DOCKER:
+        python = program_here(python)
+        nemo_root = str(Path(nemo_root).expanduser().absolute()) if nemo_root else ""
     return Plan(
         Places(choices.root or DEFAULT_ROOT, workspace, cycle.number, name),
         base,
         recipe,
         image=choices.image or NEMO_IMAGE,
-        backend=choices.backend or Backend.DOCKER,
-        python=choices.python or "python3",
-        nemo_root=choices.nemo_root,
+        backend=backend,
+        python=python,
+        nemo_root=nemo_root,
         cpu=choices.cpu is True,
         resume=choices.resume,
+        slurm=choices.slurm,
     )
 
 

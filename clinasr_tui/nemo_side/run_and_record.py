@@ -3,16 +3,17 @@
     python3 run_and_record.py SPEC.json
 
 SPEC holds {"argv": [..], "folder": str, "cwd": str, "env": {name: value}, "lock": str, "owner": [uid, gid],
-"own": [str]}. In `folder` it writes stdout.log, stderr.log and at the end exit.json:
+"own": [str], "ends": {signal: why}}. In `folder` it writes stdout.log, stderr.log and at the end exit.json:
 
     {"exit_code": n, "signal": name or null, "oom": bool, "asked": name or null, "started": t, "ended": t,
-     "queued_seconds": s, "versions": {package: version}}
+     "queued_seconds": s, "versions": {package: version}, "reason": text or null}
 
 `exit_code` is as a shell gives it (128 + n for signal n), `asked` the signal this script was sent and passed
 on, times are Unix seconds, `versions` those of NeMo and its ground. With `lock` (a file) it waits until
 no other run holds it: runs on one machine follow each other. At the end everything under `own` belongs to
 `owner`. Logs and record of an earlier start in the same folder move to start_<n>/ first. child.json names the
-command's process, for whoever looks when this one has gone. Its own exit code is the command's.
+command's process, for whoever looks when this one has gone. Its own exit code is the command's. A signal of
+`ends` is passed on as SIGTERM, and its reason recorded.
 """
 
 # It also runs under old Pythons of old images: no `X | Y`, no pathlib where os does.
@@ -43,6 +44,8 @@ class Run:
         self.folder = str(spec["folder"])
         self.child: Any = None
         self.asked: str | None = None
+        self.reason: str | None = None
+        self.ends = dict(spec.get("ends", {}))
         self.started = time.time()
         self.queued = 0.0
 
@@ -52,6 +55,8 @@ class Run:
         keep_earlier(self.folder)
         for number in PASSED_ON:
             signal.signal(number, self.pass_on)
+        for name in self.ends:
+            signal.signal(getattr(signal, name), self.pass_on)
         kills = oom_kills()
         code = 128 + signal.SIGTERM
         try:
@@ -117,6 +122,9 @@ class Run:
 
     def pass_on(self, number: int, _: object) -> None:
         """Tell the command what we were told: it may save a checkpoint first."""
+        name = signal.Signals(number).name
+        if name in self.ends:
+            self.reason, number = self.ends[name], signal.SIGTERM
         self.asked = signal.Signals(number).name
         self.signal_child(number)
 
@@ -139,6 +147,7 @@ class Run:
             "ended": time.time(),
             "queued_seconds": round(self.queued, 1),
             "versions": versions(),
+            "reason": self.reason,
         }
         with open(self.path("exit.json.new"), "w") as stream:
             json.dump(document, stream)

@@ -9,14 +9,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import ClinasrError, InputError, RemoteError
-from clinasr_tui.remote import followed, follower, follower_io, frames, gpu_loop, writer_watch
+from clinasr_tui.remote import (
+    followed,
+    follower,
+    follower_io,
+    frames,
+    gpu_loop,
+    slurm_ask,
+    slurm_loop,
+    writer_watch,
+)
 from clinasr_tui.remote.backlog import feed
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.remote.mirror import safe_path
 from clinasr_tui.remote.scripts import start_script
 from clinasr_tui.text import visible
 from clinasr_tui.training.gpu import LIVE_COLUMNS
-from clinasr_tui.training.layout import GPU_LIVE, LIVE_FILES, WATCHED_PATTERNS, WRITERS_LIVE
+from clinasr_tui.training.layout import GPU_LIVE, LIVE_FILES, SLURM_LIVE, WATCHED_PATTERNS, WRITERS_LIVE
 from clinasr_tui.training.run_reader import LogLines
 
 if TYPE_CHECKING:
@@ -36,7 +45,7 @@ _READ_EVERY = 0.1  # seconds, however fast the bytes come
 _AFTER_ALL_READ = (frames.FileFrame, frames.Record, frames.CaughtUp, frames.End)
 _LEASE = 30.0  # seconds without a word from us after which the follower ends
 _LOOK_FOR_WRITERS = 4.0  # seconds
-_SCRIPT = (follower_io, followed, gpu_loop, writer_watch, follower)
+_SCRIPT = (follower_io, followed, gpu_loop, writer_watch, slurm_ask, slurm_loop, follower)
 
 
 @dataclass(slots=True)
@@ -161,6 +170,7 @@ class RunContact:
             "lease": _LEASE,
             "gpu": {"file": GPU_LIVE, "columns": LIVE_COLUMNS},
             "writers": {"file": WRITERS_LIVE, "every": _LOOK_FOR_WRITERS},
+            "slurm": {"file": SLURM_LIVE},
         }
 
     async def _ended_early(self, host: Host, process: Process) -> RemoteError:
@@ -261,6 +271,8 @@ class RunContact:
         self._mirror.append(path, frame.data)
         if path not in LIVE_FILES:  # The others are not the run's own: they say nothing of its writing.
             self.inbox.last_write = max(self.inbox.last_write, time.monotonic() - frame.age)
+        elif path == SLURM_LIVE:
+            self.inbox.judged = -1.0
         name, at = self._mirror.name(path), time.time() - frame.age
         if self._backlog or len(frame.data) > _AT_ONCE:
             self._backlog.add(path, name, frame.offset, frame.offset + len(frame.data), at)

@@ -5,12 +5,13 @@ and Python 3.6 and is never installed there. Standard input then holds one JSON 
 
     {"dir": str, "patterns": [str], "have": {path: {"offset": int, "id": str, "tail": str}}, "once": bool,
      "interval": seconds, "lease": seconds, "gpu": {"file": str, "columns": [str]},
-     "writers": {"file": str, "every": seconds}}
+     "writers": {"file": str, "every": seconds}, "slurm": {"file": str}}
 
 `tail` is the SHA-256 of the last bytes (at most TAIL) before `offset`: bytes the client already has are
 sent again only if they are no longer the file's. With `gpu` the output of one nvidia-smi that goes round by
 itself is sent as the further bytes of a file of that name, with `writers` whether a process has the run's
-files open. Standard output carries frames: one line of JSON, and after a "data" line exactly `n` raw bytes.
+files open, with `slurm` what Slurm says of the job the folder names. Standard output carries frames: one line
+of JSON, and after a "data" line exactly `n` raw bytes.
 The follower ends when standard input does or says nothing for the time of a lease, so a connection that
 dies leaves nothing running.
 """
@@ -31,6 +32,7 @@ if __name__ != "__main__":
     from clinasr_tui.remote.followed import EXIT_RECORDS, Followed, identity, open_quietly
     from clinasr_tui.remote.follower_io import Client, write
     from clinasr_tui.remote.gpu_loop import GpuLoop
+    from clinasr_tui.remote.slurm_loop import SlurmLoop
     from clinasr_tui.remote.writer_watch import WriterWatch
 
 CHUNK = 1 << 20
@@ -64,6 +66,7 @@ class Follower:
         self.client = Client()
         self.gpu = GpuLoop(request.get("gpu"), self.have)
         self.writers = WriterWatch(request.get("writers"), self.have)
+        self.slurm = SlurmLoop(request.get("slurm"), self.have, self.root)
         self.announced: dict[str, int] = {}
 
     def send(self, header: "dict[str, Any]", body: bytes = b"") -> None:
@@ -87,6 +90,7 @@ class Follower:
             self.follow()
         finally:
             self.gpu.stop()
+            self.slurm.stop()
 
     def follow(self) -> None:
         """Go round until standard input ends, or once everything there has been sent."""
@@ -97,12 +101,16 @@ class Follower:
             if not busy:
                 self.judge()
             if not busy and not caught_up:
+                self.ask_slurm()
+            if not busy and not caught_up and self.slurm.has_answered():
                 caught_up = True
                 self.send({"t": "caught_up"})
                 if self.once:
                     self.send({"t": "end"})
                     return
-                self.gpu.allow()
+                # A job's GPUs are those of its node, which this machine need not be.
+                if not self.slurm.job:
+                    self.gpu.allow()
                 self.writers.allow()
             self.tell_more()
             if time.monotonic() - self.spoke >= BEAT:
@@ -165,13 +173,19 @@ class Follower:
     def tell_more(self) -> None:
         """Send what is known beside the folder, as the bytes of files that only the client has."""
         over = self.has_ended()
+        self.ask_slurm()
         # A folder with a file of that name is itself a mirror: its figures are another machine's.
         if self.gpu.path not in self.files:
             self.tell(self.gpu, self.gpu.turn(over))
         if self.writers.path not in self.files:
             self.tell(self.writers, self.writers.turn(over, self.files))
 
-    def tell(self, source: "GpuLoop | WriterWatch", data: bytes) -> None:
+    def ask_slurm(self) -> None:
+        """Send what Slurm says of the run's job."""
+        if self.slurm.path not in self.files:
+            self.tell(self.slurm, self.slurm.turn(self.has_ended()))
+
+    def tell(self, source: "GpuLoop | WriterWatch | SlurmLoop", data: bytes) -> None:
         """Send the next bytes of such a file."""
         if not data:
             return

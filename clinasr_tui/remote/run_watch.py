@@ -21,7 +21,7 @@ from clinasr_tui.remote.host import SshSettings, UnreachableError
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.remote.mirror import Mirror, NoRoomError
 from clinasr_tui.training.run_reader import LogLines, RunReader
-from clinasr_tui.training.snapshot import Phase
+from clinasr_tui.training.snapshot import Outcome, Phase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -33,6 +33,7 @@ __all__ = ["Contact", "RunWatch", "SshSettings", "WatchUpdate"]
 _APART = 0.1  # seconds between updates
 _QUIET_AFTER_EXIT = 1.0
 _QUIET_AFTER_END = 3.0  # without an exit record more may still come
+_LAST_WORD = 300.0  # for Slurm's, after the run's own
 _JUDGE_EVERY = 0.5
 _LONGEST_WAIT = 30
 _STEADY = 10.0  # a contact that lasted this long starts the back-off anew
@@ -251,9 +252,14 @@ class RunWatch:
             return False
         if inbox.judged != inbox.last_write:
             snapshot = self._reader.snapshot()
-            inbox.judged = inbox.last_write
             inbox.over = snapshot.ended and snapshot.phase in (Phase.FINISHED, Phase.FAILED)
             inbox.has_exit_code = snapshot.exit_code is not None
+            # Asked to end, a job may be one that Slurm starts again: it has the last word, if it says one.
+            asked = snapshot.outcome is Outcome.INTERRUPTED and snapshot.job is not None
+            if asked and snapshot.job is not None and snapshot.job.lives and quiet < _LAST_WORD:
+                inbox.over = False
+            else:
+                inbox.judged = inbox.last_write
         return inbox.over and (inbox.has_exit_code or quiet >= _QUIET_AFTER_END)
 
 

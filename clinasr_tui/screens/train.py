@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -14,7 +15,8 @@ from textual.widgets import Static
 from clinasr_tui.errors import ClinasrError, InputError
 from clinasr_tui.launch.draft import THIS_MACHINE, Draft
 from clinasr_tui.launch.flow import Step
-from clinasr_tui.launch.runs import Choices, as_before, gate_note, host_of
+from clinasr_tui.launch.plan import Backend
+from clinasr_tui.launch.runs import BaseRefusedError, Choices, as_before, gate_note, host_of
 from clinasr_tui.launch_desk import Order
 from clinasr_tui.results import identity
 from clinasr_tui.screens.choice import in_view, move, scored_cycles
@@ -134,7 +136,8 @@ class TrainScreen(TrainForm):
             return
         cycle = draft.cycle
         files = (cycle.manifest, cycle.hypotheses, cycle.leaderboard, cycle.train, cycle.validation)
-        question = (draft.base, cycle.number, *map(identity, files))
+        base = Path(draft.base).expanduser()
+        question = (draft.base, identity(base), cycle.number, *map(identity, files))
         if question != self._judged:
             self._judged, self._ready, self._not_ready = question, None, None
             self._draw()
@@ -156,11 +159,13 @@ class TrainScreen(TrainForm):
             return
         except ClinasrError as error:
             self._not_ready = error
+            if isinstance(error, BaseRefusedError) and self._draft is not None:
+                self._draft = replace(self._draft, judged=error.standing)
             self._draw()
             raise
         if question == self._judged and self._draft is not None:
             self._ready = ready
-            self._draft = replace(self._draft, rows=ready.rows)
+            self._draft = replace(self._draft, rows=ready.rows, judged=ready.gate.base)
             self.show_problem(None)
             self.show_warnings(ready.warnings)
             self._draw()
@@ -373,9 +378,12 @@ class TrainScreen(TrainForm):
 
 def _what_happens(draft: Draft) -> Content:
     verb = "goes on from its -last checkpoint" if draft.choices.resume else "starts"
+    image = "gets the image if it is not there, " if draft.backend is Backend.DOCKER else ""
+    if draft.backend is Backend.SLURM:
+        verb = f"waits its turn in Slurm's queue and {verb}"
     return Content.assemble(
         ("What Enter does\n", "bold"),
-        f"Looks at {visible(draft.text('host'))}, gets the image if it is not there, sends only what is "
+        f"Looks at {visible(draft.text('host'))}, {image}sends only what is "
         f"lacking, checks it there; then the run {verb}, detached: neither a lost connection nor closing "
         "this program hurts it.\n\n",
         ("Everything needed to repeat it stands in training_run_info.json of its folder here.", "$quiet"),

@@ -47,7 +47,7 @@ _LEVELS = {ord("W"): _WARN, ord("E"): _FAIL, ord("C"): _FAIL}
 _BRACKET, _LETTER_E, _SPACE = b"[E "
 _WARNING = re.compile(rb"Warning: |\bWARNING\b|\bWARN\b")
 _ERROR = re.compile(
-    rb"^Error executing job|^(?:FATAL|ERROR|CRITICAL)\b|\bERROR: |^(?:srun|slurmstepd): error:"
+    rb"^Error executing job|^(?:FATAL|ERROR|CRITICAL)\b|\bERROR: |^(?:srun|slurmstepd(?:-\S{1,64})?): error:"
 )
 
 

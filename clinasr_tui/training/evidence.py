@@ -86,7 +86,8 @@ _FATAL = re.compile(
     rf"Fatal Python error: ({_NAMES})|.{{0,200}}Signal \d+ \((SIG[A-Z]+)\) received by PID \d+"
 )
 _CANCELLED = re.compile(
-    r"slurmstepd: error: \*\*\* (?:JOB|STEP) \S+ ON \S+ CANCELLED AT \S+(?: DUE TO ([A-Z ]{1,60}?))? \*\*\*"
+    r"slurmstepd(?:-\S{1,64})?: error: \*\*\* (?:JOB|STEP) \S+ ON \S+ CANCELLED AT \S+"
+    r"(?: DUE TO ([A-Z ]{1,60}?))? \*\*\*"
 )
 _QUOTED_FILE = re.compile(r"(?:No such file or directory: |Error opening )['\"]([^'\"]+)['\"]")
 _OWN_MEMORY = re.compile(r"this process has ([\d.]+) ([MG]iB) memory in use")

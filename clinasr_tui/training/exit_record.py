@@ -6,6 +6,8 @@ import json
 import signal
 from dataclasses import dataclass
 
+from clinasr_tui.text import visible
+
 MAX_BYTES = 1 << 16
 
 
@@ -17,6 +19,10 @@ class ExitRecord:
     oom: bool = False
     asked: str | None = None
     """Signal the run was sent from outside and took as its end, whatever its exit code then was."""
+    reason: str | None = None
+    """Who sent it, where that is known: "Slurm (time limit)"."""
+    ended: float | None = None
+    """Unix seconds."""
 
     @property
     def signal_name(self) -> str | None:
@@ -53,10 +59,13 @@ def _from_json(text: str) -> ExitRecord | None:
     oom = document.get("oom") is True
     told = document.get("asked")
     asked = told if isinstance(told, str) and told in signal.Signals.__members__ else None
+    why, at = document.get("reason"), document.get("ended")
+    reason = visible(why) if isinstance(why, str) and why else None
+    ended = float(at) if isinstance(at, int | float) else None
     if isinstance(code, int) and not isinstance(code, bool):
-        return ExitRecord(code, oom, asked)
+        return ExitRecord(code, oom, asked, reason, ended)
     number = _signal_number(named)
-    return ExitRecord(-number, oom, asked) if number else None
+    return ExitRecord(-number, oom, asked, reason, ended) if number else None
 
 
 def _signal_number(named: object) -> int | None:

@@ -160,7 +160,11 @@ def _interrupted(found: Findings) -> Alert | None:
         if found.step is None
         else f" after {found.step + 1}" + (f" of {told.max_steps} steps" if told.max_steps else " steps")
     )
-    more = "Ask for more time (#SBATCH --time), then " if "time limit" in (told.stop_reason or "") else ""
+    more = (
+        "Ask for more time (sbatch --time; with train: --slurm-option time=…), then "
+        if "time limit" in (told.stop_reason or "")
+        else ""
+    )
     remedy = f"{more}{RESUME}" if more else f"If that was not meant: {RESUME}"
     return Alert(
         "interrupted",

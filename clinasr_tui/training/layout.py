@@ -24,6 +24,8 @@ class FileKind(StrEnum):
     """training_run_info.json, where the launcher left one in the run folder."""
     WRITERS = "writers"
     """What a follower saw of the processes that write the run's files."""
+    SLURM = "slurm"
+    """What Slurm said of the run's job."""
 
 
 GPU_LIVE = "nvidia-smi.live.csv"
@@ -32,7 +34,13 @@ GPU_LIVE = "nvidia-smi.live.csv"
 WRITERS_LIVE = "writers.live.txt"
 """Name, in the mirror, of when a process had the run's files open and when none any more."""
 
-LIVE_FILES = (GPU_LIVE, WRITERS_LIVE)
+SLURM_LIVE = "slurm.live.jsonl"
+"""Name, in the mirror, of what Slurm said of the run's job."""
+
+SLURM_LOG = "slurm.log"
+"""What Slurm itself and the batch script print: a word about its end, no console."""
+
+LIVE_FILES = (GPU_LIVE, WRITERS_LIVE, SLURM_LIVE)
 """Files a follower makes itself."""
 
 # fnmatch patterns relative to the run folder that a follower looks for, at most three folders down.
@@ -46,6 +54,8 @@ WATCHED_PATTERNS = (
     "gpu.csv",
     GPU_LIVE,
     WRITERS_LIVE,
+    SLURM_LIVE,
+    SLURM_LOG,
     "training_run_info.json",
     "*events.out.tfevents.*",
     "*nemo_log_globalrank-0_localrank-0.txt",
@@ -62,6 +72,8 @@ _BY_NAME = {
     "gpu.csv": FileKind.GPU,
     GPU_LIVE: FileKind.GPU,
     WRITERS_LIVE: FileKind.WRITERS,
+    SLURM_LIVE: FileKind.SLURM,
+    SLURM_LOG: FileKind.STDERR,
     "training_run_info.json": FileKind.RECORD,
 }
 _EARLIER_START = re.compile(r"run_\d+")

@@ -26,6 +26,8 @@ _REASONS = {
 
 def decide(told: Told, *, loss_is_bad: bool, step: int | None, has_points: bool) -> Outcome:
     """The outcome as far as it is known; `loss_is_bad` is a last loss that is NaN or infinite."""
+    if told.job is not None and told.job.waits:
+        return Outcome.RUNNING
     success = Outcome.DIVERGED if loss_is_bad else Outcome.FINISHED
     if told.exit is not None:
         return _with_exit(told, success, step)
@@ -67,6 +69,8 @@ def phase_of(told: Told, outcome: Outcome, has_points: bool) -> Phase:
         return Phase.FINISHED
     if outcome in (Outcome.FAILED, Outcome.DIVERGED, Outcome.INTERRUPTED):
         return Phase.FAILED
+    if told.job is not None and told.job.waits:
+        return Phase.QUEUED
     quiet = told.main.epoch is None and told.phase in (Phase.WAITING, Phase.LOADING)
     return Phase.TRAINING if quiet and has_points else told.phase
 
@@ -101,6 +105,8 @@ def _going_on(snapshot: RunSnapshot) -> str:
         Phase.LOADING: "loading the model and the data",
         Phase.SLEEPING: "sleeping at least 60 s for the model download: meant, not a hang",
     }
+    if snapshot.phase is Phase.QUEUED and snapshot.job is not None:
+        return snapshot.job.line()
     if snapshot.phase in plain:
         return plain[snapshot.phase]
     parts = []

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clinasr_tui.training.slurm_job import SlurmJob
     from clinasr_tui.training.snapshot import RunSnapshot
 
 
@@ -35,6 +36,7 @@ def to_json(snapshot: RunSnapshot) -> dict[str, Any]:
         "train_files": snapshot.train_files,
         "validation_files": snapshot.validation_files,
         "filtered_files": snapshot.filtered_files,
+        "job": _job(snapshot.job),
         "health": [
             {
                 "id": alert.id,
@@ -46,6 +48,13 @@ def to_json(snapshot: RunSnapshot) -> dict[str, Any]:
             for alert in snapshot.health
         ],
     }
+
+
+def _job(job: SlurmJob | None) -> dict[str, Any] | None:
+    """The Slurm job the run is; None for a run that is none, or of which Slurm was not asked."""
+    if job is None:
+        return None
+    return {"id": job.id, "state": job.state, "reason": job.reason or None, "restarts": job.restarts}
 
 
 def finite(value: float | None) -> float | None:

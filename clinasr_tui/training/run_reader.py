@@ -17,10 +17,11 @@ from clinasr_tui.training.gpu import GpuReader, GpuTrack
 from clinasr_tui.training.layout import FileKind, kind_of
 from clinasr_tui.training.log_lines import LogLine, LogLines
 from clinasr_tui.training.run_record import Expected
+from clinasr_tui.training.slurm_job import SlurmReader
 from clinasr_tui.training.snapshot import Outcome, Phase, RunSnapshot, Sample, Series
 from clinasr_tui.training.stall import given_up
 from clinasr_tui.training.timeline import Timeline
-from clinasr_tui.training.told import Told, join
+from clinasr_tui.training.told import Told, join, with_job
 from clinasr_tui.training.writers import Writers
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class RunReader:
         self._gpus: dict[str, GpuReader] = {}
         self._gpu_at: float | None = None
         self._writers = Writers()
+        self._slurm = SlurmReader()
         self._record = bytearray()
         self._expected = Expected()
         self._damaged_before = 0
@@ -72,7 +74,7 @@ class RunReader:
         NeMo's own log are held back until it is clear that no console was captured (`settle`).
         """
         kind = kind_of(file)
-        if kind in (FileKind.GPU, FileKind.WRITERS):
+        if kind in (FileKind.GPU, FileKind.WRITERS, FileKind.SLURM):
             self._feed_beside(file, kind, data, at)
             return LogLines()
         if at is not None:
@@ -100,6 +102,8 @@ class RunReader:
         """What a follower saw beside the run's own files: no news of the run itself."""
         if kind is FileKind.WRITERS:
             self._writers.feed(data, at)
+        elif kind is FileKind.SLURM:
+            self._slurm.feed(data)
         else:
             self._gpus.setdefault(file, GpuReader()).feed(data)
             self._gpu_at = at if at is not None else self._gpu_at
@@ -139,6 +143,8 @@ class RunReader:
         self._gpus.pop(file, None)
         if kind_of(file) is FileKind.WRITERS:
             self._writers = Writers()
+        if kind_of(file) is FileKind.SLURM:
+            self._slurm = SlurmReader()
         if kind_of(file) is FileKind.RECORD:
             self._record.clear()
         self._held = self._held.without(file)
@@ -192,6 +198,7 @@ class RunReader:
         main_facts = facts[0] if facts else None
         told = join(main_facts, facts, self._exit_record(), hears_end=bool(ends))
         told.expected_train, told.expected_validation = self._expected
+        with_job(told, self._slurm.job)
         return told
 
     def expect(self, info: Mapping[str, object]) -> None:
@@ -220,7 +227,9 @@ class RunReader:
         gpus = self.gpu if now is not None and now - (self._gpu_at or 0.0) < _GPU_FRESH else ()
         found = Findings(told, timeline, ended, phase, step, rhythm, silence, gpus)
         eta = _eta(found, rhythm.overall or per_step)
-        gone = ended is Outcome.RUNNING and self._gone(now)
+        # Its processes need not be this machine's; Slurm knows whether they live.
+        in_slurm = told.job is not None and told.job.lives
+        gone = ended is Outcome.RUNNING and not in_slurm and self._gone(now)
         found = dataclasses.replace(found, eta=None if gone else eta, gone=gone)
         snapshot = RunSnapshot(
             name=self.name,
@@ -244,6 +253,7 @@ class RunReader:
             event_files=len(self._events),
             health=health.alerts(found),
             damaged=self._damaged_before + sum(map(self.damaged, self._events)),
+            job=told.job,
             **_files(told),
         )
         return dataclasses.replace(snapshot, headline=outcome.headline(snapshot))

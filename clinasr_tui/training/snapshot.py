@@ -7,8 +7,12 @@ from array import array
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from clinasr_tui.training.scalars import Columns, merged
+
+if TYPE_CHECKING:
+    from clinasr_tui.training.slurm_job import SlurmJob
 
 _MANY = 64
 """Points from which on they are taken together."""
@@ -17,6 +21,8 @@ _MANY = 64
 class Phase(StrEnum):
     """What the run is doing."""
 
+    QUEUED = "queued"
+    """In Slurm's queue, or suspended there."""
     WAITING = "waiting"
     PULLING = "pulling"
     LOADING = "loading"
@@ -186,6 +192,8 @@ class RunSnapshot:
     """One line: what happened or happens, for example "epoch 2 of 3, step 112 of 150"."""
     damaged: int = 0
     """Damaged stretches met in the event files."""
+    job: SlurmJob | None = None
+    """The Slurm job it is, as far as Slurm was asked."""
 
     @property
     def ended(self) -> bool:

@@ -27,7 +27,7 @@ def patience(found: Findings) -> float | None:
     Downloads and loading may take half an hour. A validation or a checkpoint may take ten minutes the
     first time; afterwards the longest gap so far tells.
     """
-    if found.phase in (Phase.WAITING, Phase.PULLING):
+    if found.phase in (Phase.QUEUED, Phase.WAITING, Phase.PULLING):
         return None
     if found.phase in (Phase.LOADING, Phase.SLEEPING) or found.rhythm.between_points is None:
         return 1800.0
@@ -129,6 +129,7 @@ def given_up(found: Findings) -> bool:
     """True if "running" would be a guess: its process has gone or it has been silent for hours."""
     if found.gone:
         return True
-    if found.silence is None or found.outcome is not Outcome.RUNNING:
+    in_slurm = found.told.job is not None and found.told.job.lives
+    if found.silence is None or found.outcome is not Outcome.RUNNING or in_slurm:
         return False
     return found.silence > GIVEN_UP and not worked_within(found.gpus, 600.0)

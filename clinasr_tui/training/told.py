@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from clinasr_tui.training.exit_record import ExitRecord
 from clinasr_tui.training.facts import Dataset, Facts
+from clinasr_tui.training.slurm_job import SKEW
 
 if TYPE_CHECKING:
-    from clinasr_tui.training.exit_record import ExitRecord
+    from clinasr_tui.training.slurm_job import SlurmJob
     from clinasr_tui.training.snapshot import Phase
 
 
@@ -19,6 +21,8 @@ class Told:
 
     main: Facts
     exit: ExitRecord | None = None
+    job: SlurmJob | None = None
+    """The Slurm job it is, as far as Slurm was asked."""
     hears_end: bool = False
     """True if the stream that carries the finish line and tracebacks was captured."""
     heard: bool = False
@@ -100,6 +104,38 @@ def join(
             told.evidence.setdefault(cause, line)
     if exit_record is not None:
         told.stop_signal = told.stop_signal or exit_record.asked
+        told.stop_reason = exit_record.reason or told.stop_reason
     if exit_record is not None and exit_record.oom:
         told.evidence.setdefault("oom", "the container was killed for exceeding its memory")
     return told
+
+
+def with_job(told: Told, job: SlurmJob | None) -> None:
+    """Weigh Slurm's word of the run's job against what the run has told, and complete that.
+
+    The exit record is the truth where it is this start's; Slurm's word stands where there is none.
+    """
+    if job is None or not job.state:
+        return
+    told.job = job
+    left = told.exit.ended if told.exit else None
+    if job.waits:
+        if left is not None and left > job.at + SKEW:
+            told.job = None
+        else:
+            # What an earlier start left does not count: it is going to be started again.
+            told.exit, told.finished, told.failed, told.stop_signal = None, False, False, None
+            told.exception, told.killed = None, None
+        return
+    if left is not None and job.submitted is not None and left < job.submitted:
+        told.exit = None
+    if job.ended_by is not None and not told.finished:
+        told.stop_reason = (told.exit.reason if told.exit else None) or job.ended_by
+    if job.stopped_by is not None and not told.finished:
+        told.stop_signal = told.stop_signal or "SIGTERM"
+    if told.exit is None and job.out_of_memory:
+        told.evidence.setdefault("oom", "the job used more memory than Slurm had given it (--mem)")
+    if told.exit is None and job.has_exit_code:
+        told.exit = ExitRecord(job.exit_code, oom=job.out_of_memory)
+    elif told.exit is None and job.node_failure:
+        told.failed, told.exception = True, told.exception or job.node_failure

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from clinasr_tui.flywheel.bases import base_standing
 from clinasr_tui.flywheel.cost import money, run_minutes
 from clinasr_tui.launch.draft import THIS_MACHINE
 from clinasr_tui.text import visible
@@ -71,10 +71,11 @@ def _gate_line(draft: Draft, ready: Readiness | None, *, refused: bool) -> Conte
 
 
 def _base_line(draft: Draft) -> Content:
-    standing = base_standing(draft.base)
+    standing = draft.standing
+    name = Path(draft.base).name if draft.base.endswith(".nemo") else draft.base
     mark, style = _STANDINGS[standing.standing]
     return Content.assemble(
-        ("base ", "$quiet"), visible(draft.base), "  ", (mark, style), f" {visible(standing.reason)}"
+        ("base ", "$quiet"), visible(name), "  ", (mark, style), f" {visible(standing.reason)}"
     )
 
 
@@ -90,14 +91,16 @@ def _machine_line(draft: Draft, *, looking: bool) -> Content:
 
 
 def machine_text(machine: Machine) -> str:
-    """GPUs, disk, Docker in a few words."""
+    """GPUs, disk, Docker and Slurm in a few words."""
     gpus = [
         f"{visible(one.name)} {one.memory_mib / 1024:.0f} GB (compute {'.'.join(map(str, one.capability))})"
         for one in machine.gpus[:1]
     ]
     count = f" × {len(machine.gpus)}" if len(machine.gpus) > 1 else ""
     gpu = f"{gpus[0]}{count}" if gpus else "no GPU"
-    return f"{gpu} · {machine.disk_free / 1e9:.0f} GB free · Docker {machine.docker} · {machine.cpus} CPUs"
+    slurm = f" · Slurm {machine.slurm.state}" if machine.slurm.state != "missing" else ""
+    disk = f"{machine.disk_free / 1e9:.0f} GB free"
+    return f"{gpu} · {disk} · Docker {machine.docker}{slurm} · {machine.cpus} CPUs"
 
 
 def _length_line(draft: Draft, price: float | None) -> Content:

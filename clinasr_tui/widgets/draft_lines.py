@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from clinasr_tui.launch.draft import RECIPE, Draft, Field, value_text
+from clinasr_tui.launch.draft import PLACES, RECIPE, Draft, Field, value_text
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.columns import Column, cells
 from clinasr_tui.widgets.figures import Line, heading
@@ -30,7 +30,7 @@ def draft_lines(draft: Draft) -> list[Line]:
     lines = [heading("Recipe")]
     lines += [Line(one.name, partial(_line, draft, one, against)) for one in RECIPE]
     lines.append(heading("Where and how"))
-    lines += [Line(one.name, partial(_line, draft, one, ())) for one in draft.places()]
+    lines += [Line(one.name, partial(_line, draft, one, against)) for one in draft.places()]
     lines.append(Line(LAUNCH, partial(_launch_line, draft)))
     return lines
 
@@ -80,6 +80,8 @@ def reason(draft: Draft, name: str, notes: Sequence[str]) -> Content:
         value = visible(draft.text(name)) or "–"
         parts.append(Content.assemble((field.label, "bold"), "  ", (value, "bold $accent")))
         parts.append(Content(field.why))
+        if name == "base":
+            parts.append(Content(visible(draft.standing.reason)))
         parts += _origin(draft, name)
         parts += [_objection(one, named=False) for one in against if one.name == name]
     others = [one for one in against if one.name != name]
@@ -104,7 +106,8 @@ def _origin(draft: Draft, name: str) -> list[Content]:
 
 
 def _objection(one: Objection, *, named: bool) -> Content:
-    label = next((f"{setting.label}: " for setting in RECIPE if named and setting.name == one.name), "")
+    fields = (*RECIPE, *PLACES) if named else ()
+    label = next((f"{setting.label}: " for setting in fields if setting.name == one.name), "")
     if one.fatal:
         return Content.styled(f"✖ refused: {label}{one.message}", "bold $bad")
     return Content.styled(f"▲ {label}{one.message}", "$warning")

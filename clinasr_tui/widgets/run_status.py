@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 _BAR_WIDTH, _SHORT_BAR = 16, 6
 _PHASES = {
+    Phase.QUEUED: "in Slurm's queue",
     Phase.WAITING: "waiting for the run to write something",
     Phase.PULLING: "pulling the container",
     Phase.LOADING: "loading model and data",
@@ -72,7 +73,8 @@ def status_line(
     if ended:
         parts.append(Content.styled(*ended))
     elif snapshot.phase is not Phase.TRAINING or snapshot.epoch is None:
-        parts.append(Content(_PHASES[snapshot.phase]))
+        queued = snapshot.phase is Phase.QUEUED
+        parts.append(Content(visible(snapshot.headline) if queued else _PHASES[snapshot.phase]))
     if ended and cost is not None:
         parts.append(Content(money(cost)))
     # With a cost there is no room for the epoch of a finished run; the steps tell the same.
@@ -141,7 +143,8 @@ REEVALUATE_NEXT = "evaluate the new model (E)"
 
 def healthy_line(snapshot: RunSnapshot, then: str = COMPARE_NEXT) -> Content:
     """`✔ healthy · 200 files, none dropped`; `then` is what comes after the run's end."""
-    if snapshot.outcome is Outcome.UNKNOWN or (snapshot.phase is Phase.WAITING and not snapshot.points):
+    waits = snapshot.phase in (Phase.QUEUED, Phase.WAITING) and not snapshot.points
+    if snapshot.outcome is Outcome.UNKNOWN or waits:
         return Content.styled("nothing to judge yet", "$quiet")
     parts = [Content.styled("✔ healthy", "bold $good")]
     if snapshot.train_files is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.flywheel.base_files import standing_of
+from clinasr_tui.flywheel.base_files import cpu_objection, standing_of
 from clinasr_tui.flywheel.bases import DEFAULT_BASE, Standing, base_standing
 from clinasr_tui.flywheel.leaderboard import build_leaderboard
 from clinasr_tui.flywheel.review import gate_of, scored_cycle
@@ -63,3 +63,24 @@ def test_the_gate_is_blocked_by_a_streaming_base_of_any_name(demo_data, tmp_path
     [base] = [one for one in gate.criteria if one.id == "base_allowed"]
     assert not base.passed
     assert "cache-aware streaming" in gate.base.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "fatal"),
+    [
+        ("base.nemo", nemo_models.TDT, True),
+        ("hybrid.nemo", nemo_models.HYBRID, True),
+        ("tdt.nemo", nemo_models.CTC, None),
+        ("tdt.nemo", nemo_models.RNNT, None),
+    ],
+)
+def test_a_tdt_loss_on_a_cpu_is_told_by_the_file_whatever_its_name(tmp_path, name, config, fatal):
+    found = cpu_objection(standing_of(str(put_model(tmp_path / name, config))))
+    assert (found and found.fatal) is fatal
+
+
+def test_by_a_name_alone_a_tdt_base_is_only_warned_of():
+    found = cpu_objection(standing_of(DEFAULT_BASE))
+    assert found is not None
+    assert not found.fatal
+    assert cpu_objection(standing_of("nvidia/stt_en_conformer_ctc_large")) is None

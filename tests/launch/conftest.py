@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import stand_in_nemo
 from tests.support.dockerd import Dockerd
+from tests.support.slurm import SlurmCluster
 from tests.support.sshd import Sshd
 
 
@@ -55,3 +57,32 @@ def split(tmp_path: Path, demo_data: Path) -> tuple[Path, Path]:
 def machine(tmp_path: Path) -> Path:
     """The machine's folder for runs."""
     return tmp_path / "machine's folder"
+
+
+@pytest.fixture
+def nemo(tmp_path: Path, recordings: Path) -> Path:
+    """A checkout whose script plays the recordings, which lie where it looks for them."""
+    script = tmp_path / "NeMo/examples/asr/speech_to_text_finetune.py"
+    script.parent.mkdir(parents=True)
+    plays = tmp_path / "plays"
+    plays.mkdir()
+    for recording in recordings.iterdir():
+        (plays / recording.name).symlink_to(recording)
+    source = Path(stand_in_nemo.__file__).read_text()
+    script.write_text(source.replace('"/opt/recordings"', repr(str(plays))))
+    return tmp_path / "NeMo"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[SlurmCluster]:
+    """A Slurm of two nodes."""
+    with SlurmCluster() as slurm:
+        yield slurm
+
+
+@pytest.fixture
+def slurm(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmCluster]:
+    """The same, found by Slurm's commands; no job stays."""
+    monkeypatch.setenv("SLURM_CONF", str(cluster.config))
+    yield cluster
+    cluster.end_all()

@@ -31,7 +31,8 @@ def doctor(tmp_path: Path, *argv: str) -> tuple[int, dict[str, dict[str, Any]], 
 def test_this_machine_may_lack_what_a_host_has(tmp_path: Path) -> None:
     code, checks, _ = doctor(tmp_path, "--docker-socket", str(tmp_path / "none"))
     assert code == 0
-    assert list(checks) == ["terminal", "versions", "ssh", "gpu", "disk", "docker", "brev"]
+    listed = [name for name in checks if name != "slurm"]  # only where its commands are installed
+    assert listed == ["terminal", "versions", "ssh", "gpu", "disk", "docker", "brev"]
     for one in checks.values():
         assert {"id", "ok", "detail", "remedy"} <= set(one)
         assert one["ok"] or one["remedy"]

@@ -17,7 +17,7 @@ from clinasr_tui.flywheel.run_marks import is_smoke, smoke_mark
 from clinasr_tui.flywheel.workspace import open_cycle, open_workspace
 from clinasr_tui.launch.draft import PLACES, RECIPE, Draft, parsed, value_text
 from clinasr_tui.launch.lacks import lacks
-from clinasr_tui.launch.machine import Machine
+from clinasr_tui.launch.machine import Machine, Partition, Slurm
 from clinasr_tui.launch.plan import Backend
 from clinasr_tui.launch.runs import Choices
 
@@ -43,9 +43,40 @@ def test_every_setting_and_place_has_a_reason_and_a_value(draft: Draft) -> None:
     for one in (*RECIPE, *PLACES):
         assert one.why.endswith((".", "_."))
         assert isinstance(draft.text(one.name), str)
-    assert {one.name for one in draft.places()} == {one.name for one in PLACES} - {"nemo_root", "python"}
+    every = {one.name for one in PLACES}
+    assert {one.name for one in draft.places()} == every - {"nemo_root", "python", "slurm"}
     local = draft.having("backend", Backend.LOCAL)
-    assert {one.name for one in local.places()} == {one.name for one in PLACES} - {"image", "socket"}
+    assert {one.name for one in local.places()} == every - {"image", "socket", "slurm"}
+    slurm = draft.having("backend", Backend.SLURM)
+    assert {one.name for one in slurm.places()} == every - {"image", "socket"}
+
+
+LOGIN = replace(
+    NO_GPU,
+    disk_free=10**12,
+    slurm=Slurm("ok", "", (Partition("gpu", True, "1-00:00:00", "gpu:a100:4"),)),
+)
+
+
+def test_slurm_is_offered_where_it_is_and_needs_no_gpu_on_the_login_node(draft: Draft) -> None:
+    assert Backend.SLURM not in draft.values("backend")
+    seen = replace(draft, host="login", machine=LOGIN)
+    assert seen.beside("backend", -1) is Backend.SLURM
+    chosen = seen.having("backend", Backend.SLURM).having("nemo_root", "/nemo")
+    assert (chosen.lacks(), chosen.refusal()) == ((), None)
+    typed = chosen.having("slurm", "partition=gpu  comment='a b'")
+    assert typed.text("slurm") == "partition=gpu 'comment=a b'"
+    assert typed.is_set("slurm")
+    assert "--comment=a b" in typed.plan().started_by
+    assert not typed.having("slurm", None).is_set("slurm")
+    with pytest.raises(InputError, match="chdir cannot be chosen"):
+        parsed("slurm", "chdir=/")
+    elsewhere = replace(chosen, machine=NO_GPU).refusal()
+    assert "there is no sbatch" in str(elsewhere)
+    silent = replace(chosen, machine=replace(LOGIN, slurm=Slurm("silent", "connect failure"))).refusal()
+    assert "Slurm does not answer (connect failure)" in str(silent)
+    (none,) = lacks(replace(LOGIN, slurm=Slurm("ok")), Backend.SLURM, cpu=False)
+    assert not none.fatal
 
 
 def test_a_choice_shows_in_the_command_and_can_be_taken_back(draft: Draft) -> None:

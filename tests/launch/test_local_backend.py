@@ -28,7 +28,6 @@ from clinasr_tui.remote.host import Host, SshSettings
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.training.run_reader import read_run_folder
 from clinasr_tui.training.snapshot import Outcome
-from tests.support import stand_in_nemo
 
 if TYPE_CHECKING:
     from tests.support.sshd import Sshd
@@ -46,20 +45,6 @@ def split(tmp_path: Path, demo_data: Path) -> tuple[Path, Path]:
             (tmp_path / audio).parent.mkdir(exist_ok=True)
             shutil.copy(demo_data / "cycle1" / audio, tmp_path / audio)
     return tmp_path / "train.jsonl", tmp_path / "validation.jsonl"
-
-
-@pytest.fixture
-def nemo(tmp_path: Path, recordings: Path) -> Path:
-    """A checkout whose script plays the recordings, which lie where it looks for them."""
-    script = tmp_path / "NeMo/examples/asr/speech_to_text_finetune.py"
-    script.parent.mkdir(parents=True)
-    plays = tmp_path / "plays"
-    plays.mkdir()
-    for recording in recordings.iterdir():
-        (plays / recording.name).symlink_to(recording)
-    source = Path(stand_in_nemo.__file__).read_text()
-    script.write_text(source.replace('"/opt/recordings"', repr(str(plays))))
-    return tmp_path / "NeMo"
 
 
 @pytest.fixture(params=["local", pytest.param("ssh", marks=pytest.mark.sshd)])

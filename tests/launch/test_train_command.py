@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import nemo_models
+from tests.support.nemo_models import put_model
 from tests.support.operator import Operator
 
 if TYPE_CHECKING:
@@ -135,6 +137,26 @@ def test_what_makes_no_run_is_one_line(
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert not (here / "m").exists()
+
+
+def test_a_tdt_file_is_refused_on_a_cpu_before_anything_is_sent(clinasr: Command, here: Path) -> None:
+    base = put_model(here / "base.nemo", nemo_models.TDT)
+    done = clinasr("train", "cycle1", "--cpu", "--root", str(here / "m"), "--base", str(base))
+    assert done.returncode == 2
+    assert "this base has a TDT loss, which NeMo has for CUDA only" in done.stderr.splitlines()[-1]
+    assert not (here / "m").exists()
+    named = clinasr("train", "cycle1", "--cpu", "--root", str(here / "m"), "--dry-run")
+    assert named.returncode == 0
+    assert "by its name a TDT base" in named.stderr
+
+
+def test_a_python_named_from_the_current_folder_is_found_from_the_runs(clinasr: Command, here: Path) -> None:
+    argv = ("--backend", "local", "--python", "venv/bin/python", "--nemo-root", "NeMo", "--cpu", "--json")
+    done = clinasr("train", "cycle1", "--dry-run", "--root", str(here / "m"), *argv)
+    document = json.loads(done.stdout)
+    script = f"{here}/NeMo/examples/asr/speech_to_text_finetune.py"
+    assert document["command"][:2] == [f"{here}/venv/bin/python", script]
+    assert document["started_by"][0] == f"{here}/venv/bin/python"
 
 
 def test_errors_in_the_split_are_the_checks_no(clinasr: Command, here: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from clinasr_tui.flywheel.nemo_file import Decoder, read_nemo
+from tests.support.slurm import SlurmCluster
 
 NEMO_ROOT = os.environ.get("NEMO_ROOT", "")
 PYTHON = os.environ.get("CLINASR_NEMO_PYTHON", "")
@@ -54,9 +55,9 @@ def told(*arguments: str) -> str:
     return done.stdout
 
 
-def train(cycle: Path, run: str, *more: str) -> None:
+def train(cycle: Path, run: str, *more: str, backend: str = "local") -> None:
     told(
-        *("train", str(cycle), "--backend", "local", "--cpu", "--run", run),
+        *("train", str(cycle), "--backend", backend, "--cpu", "--run", run),
         *("--base", str(cycle.parent / "tiny.nemo"), "--nemo-root", NEMO_ROOT, "--python", PYTHON),
         *("--root", str(cycle.parent / "root"), *more),
     )
@@ -93,3 +94,14 @@ def test_a_run_is_ended_and_goes_on_from_its_checkpoint(cycle1: Path) -> None:
     epoch = max(int(path.stem.split("epoch=")[1].split("-")[0]) for path in checkpoints.glob("*-last.ckpt"))
     train(cycle1, "long", "--resume", "--epochs", str(epoch + 2))
     assert "finished: " in told("watch", str(run))
+
+
+@pytest.mark.slurm
+def test_a_job_of_slurm_starts_its_own_workers_and_finishes(
+    cycle1: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers in a batch job: what Slurm sets there would make NeMo take both for the first."""
+    with SlurmCluster() as slurm:
+        monkeypatch.setenv("SLURM_CONF", str(slurm.config))
+        train(cycle1, "two", "--epochs", "4", "--devices", "2", backend="slurm")
+        assert "finished: 8 steps" in told("watch", str(cycle1 / "models/two"))

@@ -76,6 +76,16 @@ def test_a_signal_reaches_the_command_and_is_recorded(tmp_path: Path, number: si
     assert (tmp_path / "stdout.log").read_text() == "ready\nsaved\n"
 
 
+def test_a_signal_that_announces_the_end_is_passed_on_as_sigterm_with_its_reason(tmp_path: Path) -> None:
+    process = start(tmp_path / "run", SAVES_ON_TERM, ends={"SIGUSR1": "Slurm (time limit)"})
+    until(tmp_path / "run", "ready")
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(10) == 0
+    found = record(tmp_path / "run")
+    assert (found["asked"], found["reason"], found["exit_code"]) == ("SIGTERM", "Slurm (time limit)", 0)
+    assert "saved" in (tmp_path / "run/stdout.log").read_text()
+
+
 def test_a_command_that_does_not_exist_leaves_a_record(tmp_path: Path) -> None:
     place = tmp_path / "launch.json"
     place.write_text(json.dumps({"argv": ["/no/such/python"], "folder": str(tmp_path)}))

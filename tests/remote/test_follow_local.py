@@ -16,7 +16,8 @@ from clinasr_tui.training.snapshot import Outcome
 from tests.support.following import Following, append, nemo
 
 STANDARD_3_6 = {
-    "contextlib", "fnmatch", "hashlib", "json", "os", "select", "signal", "stat", "subprocess", "sys", "time",
+    "contextlib", "fnmatch", "hashlib", "json", "os", "re", "select", "signal", "stat", "subprocess", "sys",
+    "time",
 }  # fmt: skip
 
 

@@ -23,7 +23,9 @@ from clinasr_tui.screens.pick_dialog import PickDialog
 from clinasr_tui.screens.smoke_dialog import SmokeDialog
 from clinasr_tui.widgets.line_list import LineList
 from clinasr_tui.widgets.prompt import Prompt
+from tests.support import nemo_models
 from tests.support.driving import lines_of, press, settle, text_of
+from tests.support.nemo_models import put_model
 
 # The docker library leaves the socket of an engine that does not answer to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -93,6 +95,28 @@ async def test_what_is_to_be_known_before_a_launch(app):
         assert "+init_from_pretrained_model=nvidia/parakeet-tdt-0.6b-v2" in command
         assert "trainer.precision=bf16-mixed" in command
         assert "bf16-mixed keeps TDT stable" in text_of(screen, "#why")
+
+
+async def test_a_base_of_a_file_is_judged_by_what_is_in_it(app, tmp_path):
+    async with app.run_test(size=(140, 45)) as pilot:
+        screen = await opened(pilot)
+        screen._set("base", str(put_model(tmp_path / "ours.nemo", nemo_models.CTC)))
+        await settle(pilot)
+        assert "base ours.nemo  ○ Not verified here" in text_of(screen, "#facts")
+        at(screen, "base")
+        await settle(pilot)
+        assert "It is CTC, 256 tokens" in text_of(screen, "#why")
+        screen._set("cpu", True)
+        assert screen._draft.objections() == ()
+        screen._set("base", str(put_model(tmp_path / "of_ours.nemo", nemo_models.TDT)))
+        await settle(pilot)
+        assert "refused: device: this base has a TDT loss" in text_of(screen, "#why")
+        await press(pilot, "l")
+        assert app.session.launches.launching is None
+        assert "TDT loss" in problem(app)
+        screen._set("base", str(put_model(tmp_path / "parakeet-ctc.nemo", nemo_models.STREAMING)))
+        await settle(pilot)
+        assert "✖ refused: Refused by what is in the file" in text_of(screen, "#facts")
 
 
 async def test_settings_change_by_arrows_list_and_typing_and_are_taken_back(app):

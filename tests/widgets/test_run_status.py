@@ -148,3 +148,10 @@ def test_the_cost_is_told_while_a_run_goes_on_and_fits_in_eighty_cells() -> None
 def test_a_full_disk_says_that_following_waits() -> None:
     line = contact_line("gpu", connecting=False, lost=False, retry_in=None, error="", paused=True)
     assert line.plain == "▲ following waits: this machine's disk is full; the run itself goes on"
+
+
+def test_a_job_that_waits_says_why_and_nothing_is_judged():
+    line = "waiting in Slurm's queue: Resources (the nodes it asks for are busy), job 7"
+    waits = RunSnapshot("sft3", Phase.QUEUED, Outcome.RUNNING, headline=line)
+    assert status_line(waits, "sft3").plain == f"sft3 · {line}"
+    assert healthy_line(waits).plain == "nothing to judge yet"
