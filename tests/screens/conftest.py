@@ -14,6 +14,7 @@ from clinasr_tui.app import ClinasrApp
 from clinasr_tui.flywheel.workspace import open_workspace
 from clinasr_tui.remote import run_watch
 from tests.support.driving import SIZES, press, settle
+from tests.support.oracle import Figures, audio_of, figures
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -23,6 +24,31 @@ if TYPE_CHECKING:
 def app_on() -> Callable[[Path], ClinasrApp]:
     """Makes the app on a folder."""
     return lambda root: ClinasrApp(open_workspace(root))
+
+
+@pytest.fixture
+def loop_cycles(tmp_path: Path, closed_loop: Path) -> Path:
+    """A workspace whose golden figures are known: the published table and the honest verdict both keep."""
+    return shutil.copytree(closed_loop, tmp_path / "closed-loop", symlinks=True)
+
+
+@pytest.fixture
+def loop_cockpit(loop_cycles: Path, app_on: Callable[[Path], ClinasrApp]) -> ClinasrApp:
+    """The app on the cycles whose golden figures are known."""
+    return app_on(loop_cycles)
+
+
+@pytest.fixture(scope="session")
+def demo_figures(demo_data: Path) -> dict[int, Figures]:
+    """Figures of the bundled cycles, worked out without the product."""
+    names = {1: "cycle1/per_sample.json", 2: "cycle2/offline_hyps.jsonl"}
+    return {number: figures(demo_data / name) for number, name in names.items()}
+
+
+@pytest.fixture(scope="session")
+def held_out(demo_data: Path) -> frozenset[str]:
+    """Audio of the bundled validation rows."""
+    return audio_of(demo_data / "cycle1" / "validation.jsonl")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from clinasr_tui.screens.compare import CompareScreen
 from clinasr_tui.screens.drill import RowsScreen, TermsScreen
 from clinasr_tui.widgets.line_list import LineList
 from tests.support.driving import lines_of, press, settle, text_of
+from tests.support.oracle import percent, shown
 
 
 def test_picture(cockpit, size, picture):
@@ -20,11 +21,11 @@ def test_picture_of_row_pairs(cockpit, size, picture):
     assert picture(cockpit, size, ["7", "enter", "enter"])
 
 
-async def test_the_decision_and_both_honest_figures(cockpit):
-    async with cockpit.run_test(size=(140, 45)) as pilot:
+async def test_the_decision_and_both_honest_figures(loop_cockpit):
+    async with loop_cockpit.run_test(size=(140, 45)) as pilot:
         await settle(pilot)
         await press(pilot, "7")
-        headline = lines_of(cockpit.screen.query_one("#headline", LineList))
+        headline = lines_of(loop_cockpit.screen.query_one("#headline", LineList))
         ker = next(line for line in headline if line.startswith("KER"))
         assert ker.split()[:5] == ["KER", "★", ".876", "→", ".144"]
         assert "−84 %" in ker
@@ -32,24 +33,47 @@ async def test_the_decision_and_both_honest_figures(cockpit):
         at = next(i for i, line in enumerate(headline) if line.startswith("held-out rows (n 50)"))
         assert ".820" in headline[at + 1]
         assert ".280" in headline[at + 1]
-        decision = text_of(cockpit.screen, "#decision")
+        decision = text_of(loop_cockpit.screen, "#decision")
         assert "0.978 → 0.111" in decision
         assert "0.820 → 0.280" in decision
-        groups = lines_of(cockpit.screen.query_one("#groups", LineList))
+        groups = lines_of(loop_cockpit.screen.query_one("#groups", LineList))
         drug = next(line for line in groups if line.startswith("drug"))
         assert "★" in drug
         assert "n 90" in drug
-        counts = text_of(cockpit.screen, "#changes")
+        counts = text_of(loop_cockpit.screen, "#changes")
         assert "fixed 183" in counts
         assert "broken 0" in counts
 
 
-async def test_keys_choose_the_rows(cockpit):
+async def test_a_published_keep_that_general_speech_contradicts(cockpit, demo_figures, held_out):
+    before, after = demo_figures[1], demo_figures[2]
+    parts = [(one.among(held_out).ker, one.of("entity_category", "drug").ker) for one in (before, after)]
+    (held_before, drug_before), (held_after, drug_after) = parts
+    async with cockpit.run_test(size=(140, 45)) as pilot:
+        await settle(pilot)
+        await press(pilot, "7")
+        headline = lines_of(cockpit.screen.query_one("#headline", LineList))
+        ker = next(line for line in headline if line.startswith("KER"))
+        assert ker.split()[2:5] == [shown(before.ker), "→", shown(after.ker)]
+        assert percent(before.ker, after.ker) in ker
+        at = next(i for i, line in enumerate(headline) if line.startswith("held-out rows (n 50)"))
+        assert headline[at + 1].split()[2:5] == [shown(held_before), "→", shown(held_after)]
+        decision = " ".join(text_of(cockpit.screen, "#decision").split())
+        assert "WORSE, not KEEP" in decision
+        assert "the model has forgotten" in decision
+        assert f"{drug_before:.3f} → {drug_after:.3f}" in decision
+        assert f"{held_before:.3f} → {held_after:.3f}" in decision
+        fixed = sum(a and not b for a, b in zip(before.missed, after.missed, strict=True))
+        assert f"fixed {fixed}" in text_of(cockpit.screen, "#changes")
+
+
+async def test_keys_choose_the_rows(cockpit, demo_figures, held_out):
+    base = demo_figures[1]
     async with cockpit.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await press(pilot, "7", "h")
         headline = lines_of(cockpit.screen.query_one("#headline", LineList))
-        assert ".820" in headline[1]
+        assert shown(base.among(held_out).ker) in headline[1]
         assert any(line.startswith("all rows (n 250)") for line in headline)
         await press(pilot, "t")
         assert "n 200" in str(cockpit.screen.query_one("#headline-panel").border_title)
@@ -57,7 +81,7 @@ async def test_keys_choose_the_rows(cockpit):
             "held-out rows" in line for line in lines_of(cockpit.screen.query_one("#headline", LineList))
         )
         await press(pilot, "a")
-        assert ".876" in lines_of(cockpit.screen.query_one("#headline", LineList))[1]
+        assert shown(base.ker) in lines_of(cockpit.screen.query_one("#headline", LineList))[1]
 
 
 async def test_two_keys_lead_to_row_pairs(cockpit):

@@ -11,6 +11,7 @@ from clinasr_tui.screens.cycles import CyclesScreen
 from clinasr_tui.widgets.line_list import LineList
 from clinasr_tui.widgets.stepper import Stepper
 from tests.support.driving import lines_of, press, settle, text_of
+from tests.support.oracle import percent, shown
 
 if TYPE_CHECKING:
     from clinasr_tui.app import ClinasrApp
@@ -27,11 +28,11 @@ def test_picture_of_a_first_workspace(two_cycles, app_on, size, picture):
     assert picture(app_on(two_cycles), size)
 
 
-async def test_the_golden_figures_stand_in_the_table(cockpit):
-    async with cockpit.run_test(size=(140, 45)) as pilot:
+async def test_the_golden_figures_stand_in_the_table(loop_cockpit):
+    async with loop_cockpit.run_test(size=(140, 45)) as pilot:
         await settle(pilot)
-        shown = lines_of(cockpit.query_one("#cycles", LineList))
-        first, held_first, second, held_second = shown
+        lines = lines_of(loop_cockpit.query_one("#cycles", LineList))
+        first, held_first, second, held_second = lines
         assert "250" in first
         assert ".876" in first
         assert "50" in held_first
@@ -41,6 +42,20 @@ async def test_the_golden_figures_stand_in_the_table(cockpit):
         assert "decided: keep" in second
         assert ".280" in held_second
         assert "−66 %" in held_second
+
+
+async def test_an_honest_verdict_of_its_own_is_told_as_such(cockpit, demo_figures, held_out):
+    before, after = demo_figures[1], demo_figures[2]
+    async with cockpit.run_test(size=(140, 45)) as pilot:
+        await settle(pilot)
+        first, held_first, second, held_second = lines_of(cockpit.query_one("#cycles", LineList))
+        assert shown(before.ker) in first
+        assert shown(before.among(held_out).ker) in held_first
+        assert shown(after.ker) in second
+        assert percent(before.ker, after.ker) in second
+        assert "honest: worse" in second
+        assert shown(after.among(held_out).ker) in held_second
+        assert (cockpit.session.facts.verdict, cockpit.session.facts.honest) == ("keep", "worse")
 
 
 async def test_the_steps_end_with_the_decision(cockpit):
@@ -90,7 +105,7 @@ async def test_next_leads_to_where_a_run_is_set_up(two_cycles, app_on):
         assert app.current_mode == "train"
 
 
-async def test_a_cycle_that_appears_is_shown_without_a_key(two_cycles, app_on):
+async def test_a_cycle_that_appears_is_shown_without_a_key(two_cycles, app_on, demo_figures):
     late = two_cycles / "cycle2"
     late.rename(two_cycles / "later")
     app: ClinasrApp = app_on(two_cycles)
@@ -100,13 +115,13 @@ async def test_a_cycle_that_appears_is_shown_without_a_key(two_cycles, app_on):
         (two_cycles / "later").rename(late)
         await app.session.rescan()
         await settle(pilot)
-        shown = lines_of(app.query_one("#cycles", LineList))
-        assert len(shown) == 4
-        assert ".144" in shown[2]
+        lines = lines_of(app.query_one("#cycles", LineList))
+        assert len(lines) == 4
+        assert shown(demo_figures[2].ker) in lines[2]
         assert app.session.facts.verdict == "keep"
 
 
-async def test_broken_transcripts_are_one_line_and_the_rest_stays(two_cycles, app_on):
+async def test_broken_transcripts_are_one_line_and_the_rest_stays(two_cycles, app_on, demo_figures):
     path = two_cycles / "cycle2" / "offline_hyps.jsonl"
     rows = path.read_text().splitlines()
     rows[56] = '{"ref": "broken'
@@ -117,9 +132,9 @@ async def test_broken_transcripts_are_one_line_and_the_rest_stays(two_cycles, ap
         problem = text_of(app.screen, "ProblemLine")
         assert "offline_hyps.jsonl:57" in problem
         assert "Traceback" not in problem
-        shown = lines_of(app.query_one("#cycles", LineList))
-        assert ".876" in shown[0]
-        assert "unreadable" in shown[2]
+        lines = lines_of(app.query_one("#cycles", LineList))
+        assert shown(demo_figures[1].ker) in lines[0]
+        assert "unreadable" in lines[2]
         await press(pilot, "7")
         assert "offline_hyps.jsonl:57" in text_of(app.screen, "ProblemLine")
         await press(pilot, "6", "1")

@@ -11,6 +11,7 @@ from tests.support import nemo_models
 from tests.support.driving import lines_of, press, settle, text_of
 from tests.support.nemo_models import put_model
 from tests.support.nim import raw_port, stand_in_nim
+from tests.support.oracle import shown as shown_score
 
 
 @pytest.fixture
@@ -175,15 +176,17 @@ async def test_a_damaged_model_is_one_line(with_model, two_cycles):
         assert not screen.query_one("#panes").display
 
 
-async def test_what_serving_changed_is_compared_row_by_row(with_model):
+async def test_what_serving_changed_is_compared_row_by_row(with_model, demo_figures):
+    same = shown_score(demo_figures[2].ker)
     app = with_model(serving=True)
     async with app.run_test(size=(140, 45)) as pilot:
         screen = await shown(pilot)
-        assert "KER .144 → .144" in text_of(screen, "#model")
+        assert f"KER {same} → {same}" in text_of(screen, "#model")
         assert "n 250" in text_of(screen, "#model")
 
 
-async def test_newer_transcripts_of_the_service_are_compared_anew(with_model, two_cycles):
+async def test_newer_transcripts_of_the_service_are_compared_anew(with_model, two_cycles, demo_figures):
+    base, tuned = (shown_score(demo_figures[number].ker) for number in (1, 2))
     app = with_model(serving=True)
     async with app.run_test(size=(140, 45)) as pilot:
         screen = await shown(pilot)
@@ -191,7 +194,7 @@ async def test_newer_transcripts_of_the_service_are_compared_anew(with_model, tw
         shutil.copy(two_cycles / "cycle1" / "per_sample.json", serving)
         await app.session.rescan()
         await settle(pilot)
-        assert "KER .144 → .876" in text_of(screen, "#model")
+        assert f"KER {tuned} → {base}" in text_of(screen, "#model")
 
 
 async def test_the_stepper_leads_here(with_model):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+from clinasr_tui.flywheel.leaderboard import build_leaderboard
+from clinasr_tui.flywheel.review import scored_file
 from tests.support.cycles import hyps, put_cycle, terms, write
 from tests.support.driving import press, settle, text_of
 
@@ -16,12 +18,15 @@ def test_picture_of_a_blocked_gate(cockpit, size, picture):
     assert picture(cockpit, size, ["3", "right_square_bracket"])
 
 
-async def test_the_baseline_passes_with_its_figures(cockpit):
+async def test_the_baseline_passes_with_its_figures(cockpit, two_cycles, demo_figures):
+    drug = demo_figures[1].of("entity_category", "drug")
+    board = build_leaderboard(scored_file(two_cycles / "cycle1" / "per_sample.json", None))
+    low, high = board.intervals["entity_category"]["drug"]
     async with cockpit.run_test(size=(140, 45)) as pilot:
         await settle(pilot)
         await press(pilot, "3")
         criteria = text_of(cockpit.screen, "#criteria")
-        assert "0.978 (95 % 0.94–1.00, n 90)" in criteria
+        assert f"{drug.ker:.3f} (95 % {low:.2f}–{high:.2f}, n {len(drug.rows)})" in criteria
         assert "> 0.300" in criteria
         assert "250" in criteria
         assert "≥ 100" in criteria
@@ -31,19 +36,19 @@ async def test_the_baseline_passes_with_its_figures(cockpit):
         assert "0.513 → 0.128" in text_of(cockpit.screen, "#published")
 
 
-async def test_brackets_change_the_cycle_and_stop_at_the_ends(cockpit):
-    async with cockpit.run_test(size=(140, 45)) as pilot:
+async def test_brackets_change_the_cycle_and_stop_at_the_ends(loop_cockpit):
+    async with loop_cockpit.run_test(size=(140, 45)) as pilot:
         await settle(pilot)
         await press(pilot, "3", "left_square_bracket")
-        assert "cycle 1" in text_of(cockpit.screen, "TitleLine")
+        assert "cycle 1" in text_of(loop_cockpit.screen, "TitleLine")
         await press(pilot, "right_square_bracket", "right_square_bracket")
-        assert "cycle 2" in text_of(cockpit.screen, "TitleLine")
-        criteria = text_of(cockpit.screen, "#criteria")
+        assert "cycle 2" in text_of(loop_cockpit.screen, "TitleLine")
+        criteria = text_of(loop_cockpit.screen, "#criteria")
         assert "0.111 (95 % 0.06–0.18, n 90)" in criteria
         assert "✖" in criteria
-        assert "✖" in text_of(cockpit.screen, "#route")
+        assert "✖" in text_of(loop_cockpit.screen, "#route")
         await press(pilot, "6")
-        assert "cycle 2" in text_of(cockpit.screen, "TitleLine")
+        assert "cycle 2" in text_of(loop_cockpit.screen, "TitleLine")
 
 
 async def test_a_refused_base_blocks_and_names_the_one_to_take(two_cycles, app_on):

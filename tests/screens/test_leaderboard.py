@@ -12,6 +12,7 @@ from clinasr_tui.screens.leaderboard import LeaderboardScreen
 from clinasr_tui.widgets.line_list import LineList
 from tests.support.cycles import put_cycle, terms
 from tests.support.driving import lines_of, press, settle, text_of
+from tests.support.oracle import percent, shown
 
 
 def test_picture(cockpit, size, picture):
@@ -26,24 +27,39 @@ def test_picture_of_the_rows(cockpit, size, picture):
     assert picture(cockpit, size, ["6", "left_square_bracket", "enter", "enter"])
 
 
-async def test_the_five_sections_stand_in_the_published_order(cockpit):
-    async with cockpit.run_test(size=(140, 45)) as pilot:
+async def test_the_five_sections_stand_in_the_published_order(loop_cockpit):
+    async with loop_cockpit.run_test(size=(140, 45)) as pilot:
         await settle(pilot)
         await press(pilot, "6", "left_square_bracket")
-        headline = text_of(cockpit.screen, "#headline")
+        headline = text_of(loop_cockpit.screen, "#headline")
         assert "KER ★ .876 n 250" in headline
         assert "WER .152 n 250" in headline
         assert "corpus-level WER" in headline
-        groups = lines_of(cockpit.screen.query_one("#groups", LineList))
+        groups = lines_of(loop_cockpit.screen.query_one("#groups", LineList))
         titles = [line for line in groups if line.startswith(("2 ", "3 ", "4 "))]
         assert [title.split()[-1] for title in titles] == ["entity_category", "ipa_source", "noise_level"]
         drug = next(line for line in groups if line.startswith("drug"))
         assert ".978  .94–1.00  n 90" in drug
-        terms = lines_of(cockpit.screen.query_one("#terms", LineList))
+        terms = lines_of(loop_cockpit.screen.query_one("#terms", LineList))
         assert len(terms) == 50
         kers = [float(line.split("  n ")[0].split()[-1]) for line in terms]
         assert kers == sorted(kers, reverse=True)
-        assert "merriam-webster" in text_of(cockpit.screen, "#gap")
+        assert "merriam-webster" in text_of(loop_cockpit.screen, "#gap")
+
+
+async def test_checked_pronunciations_are_set_against_the_fall_through(cockpit, demo_figures):
+    checked, guessed = (demo_figures[1].of("ipa_source", source) for source in ("override", "magpie_g2p"))
+    async with cockpit.run_test(size=(140, 45)) as pilot:
+        await settle(pilot)
+        await press(pilot, "6", "left_square_bracket")
+        groups = lines_of(cockpit.screen.query_one("#groups", LineList))
+        for source, part in (("override", checked), ("magpie_g2p", guessed)):
+            line = next(line for line in groups if line.startswith(source))
+            assert shown(part.ker) in line
+            assert line.rstrip().endswith(f"n {len(part.rows)}")
+        gap = text_of(cockpit.screen, "#gap")
+        assert f"override {checked.ker:.3f} (n {len(checked.rows)})" in gap
+        assert f"magpie_g2p {guessed.ker:.3f} (n {len(guessed.rows)})" in gap
 
 
 async def test_few_rows_show_how_little_they_say(tmp_path, app_on):
@@ -63,24 +79,24 @@ async def test_few_rows_show_how_little_they_say(tmp_path, app_on):
         assert role.rstrip().endswith(".100 .00–.24  n 90")
 
 
-async def test_two_keys_lead_from_a_category_to_rows_and_back(cockpit):
-    async with cockpit.run_test(size=(80, 24)) as pilot:
+async def test_two_keys_lead_from_a_category_to_rows_and_back(loop_cockpit):
+    async with loop_cockpit.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await press(pilot, "6", "enter")
-        assert isinstance(cockpit.screen, TermsScreen)
-        said = str(cockpit.screen.query_one("#drill-panel").border_subtitle)
+        assert isinstance(loop_cockpit.screen, TermsScreen)
+        said = str(loop_cockpit.screen.query_one("#drill-panel").border_subtitle)
         assert said == "KER .111 · 95 % .06–.18 · n 90"
-        assert "esomprazole ×2" in text_of(cockpit.screen, "#heard")
-        assert "right ×3" in text_of(cockpit.screen, "#heard")
+        assert "esomprazole ×2" in text_of(loop_cockpit.screen, "#heard")
+        assert "right ×3" in text_of(loop_cockpit.screen, "#heard")
         await press(pilot, "enter")
-        assert isinstance(cockpit.screen, RowsScreen)
-        assert "n 5" in text_of(cockpit.screen, "#term-figures")
-        assert len(lines_of(cockpit.screen.query_one("#rows", LineList))) == 5
-        assert "esomeprazole" in text_of(cockpit.screen, "#row")
+        assert isinstance(loop_cockpit.screen, RowsScreen)
+        assert "n 5" in text_of(loop_cockpit.screen, "#term-figures")
+        assert len(lines_of(loop_cockpit.screen.query_one("#rows", LineList))) == 5
+        assert "esomeprazole" in text_of(loop_cockpit.screen, "#row")
         await press(pilot, "right_square_bracket")
-        assert "piperacillin" in text_of(cockpit.screen, "TitleLine")
+        assert "piperacillin" in text_of(loop_cockpit.screen, "TitleLine")
         await press(pilot, "escape", "escape")
-        assert isinstance(cockpit.screen, LeaderboardScreen)
+        assert isinstance(loop_cockpit.screen, LeaderboardScreen)
 
 
 async def test_escape_stops_the_counting_of_a_large_term_before_it_goes_back(cockpit, monkeypatch):
@@ -111,12 +127,12 @@ async def test_the_number_key_goes_back_to_the_first_level(cockpit):
         assert isinstance(cockpit.screen, LeaderboardScreen)
 
 
-async def test_tab_and_enter_open_a_term_at_once(cockpit):
-    async with cockpit.run_test(size=(80, 24)) as pilot:
+async def test_tab_and_enter_open_a_term_at_once(loop_cockpit):
+    async with loop_cockpit.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await press(pilot, "6", "tab", "down", "enter")
-        assert isinstance(cockpit.screen, RowsScreen)
-        assert "pharmacist" in text_of(cockpit.screen, "TitleLine")
+        assert isinstance(loop_cockpit.screen, RowsScreen)
+        assert "pharmacist" in text_of(loop_cockpit.screen, "TitleLine")
 
 
 async def test_untrusted_text_is_shown_and_not_interpreted(two_cycles, app_on):
@@ -140,7 +156,8 @@ async def test_untrusted_text_is_shown_and_not_interpreted(two_cycles, app_on):
         assert "\x1b" not in app.export_screenshot()
 
 
-async def test_a_cycle_with_only_its_leaderboard_has_figures_but_no_rows(two_cycles, app_on, demo_data):
+async def test_a_cycle_with_only_its_leaderboard_has_figures_but_no_rows(two_cycles, app_on, demo_figures):
+    base, tuned = demo_figures[1].ker, demo_figures[2].ker
     from clinasr_tui.flywheel.leaderboard import build_leaderboard
     from clinasr_tui.flywheel.leaderboard_markdown import to_markdown
     from clinasr_tui.flywheel.review import scored_file
@@ -153,11 +170,11 @@ async def test_a_cycle_with_only_its_leaderboard_has_figures_but_no_rows(two_cyc
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await press(pilot, "6")
-        assert "KER ★ .144 n 250" in text_of(app.screen, "#headline")
+        assert f"KER ★ {shown(tuned)} n 250" in text_of(app.screen, "#headline")
         await press(pilot, "enter")
         assert "its rows are gone" in text_of(app.screen, "ProblemLine")
         await press(pilot, "7")
-        assert "−84 %" in " ".join(lines_of(app.screen.query_one("#headline", LineList)))
+        assert percent(base, tuned) in " ".join(lines_of(app.screen.query_one("#headline", LineList)))
         await press(pilot, "h")
         assert "held-out is not known" in text_of(app.screen, "ProblemLine")
         await press(pilot, "enter")

@@ -16,6 +16,7 @@ from clinasr_tui.widgets.line_list import LineList
 from clinasr_tui.widgets.work_line import WorkLine, work_content
 from tests.support.cycles import hyps, terms, write
 from tests.support.driving import lines_of, press, settle, text_of
+from tests.support.oracle import percent
 
 TIMES = 300
 """How often the rows are repeated: enough for processes of their own."""
@@ -155,7 +156,9 @@ async def test_quitting_ends_the_work(large, app_on, slowly):
     assert app.return_code == 0
 
 
-async def test_a_comparison_is_shown_while_it_lasts_and_runs_to_its_end(two_cycles, app_on, monkeypatch):
+async def test_a_comparison_is_shown_while_it_lasts_and_runs_to_its_end(
+    two_cycles, app_on, monkeypatch, demo_figures
+):
     from clinasr_tui import results
 
     compare = results._compare
@@ -172,7 +175,9 @@ async def test_a_comparison_is_shown_while_it_lasts_and_runs_to_its_end(two_cycl
         shown = text_of(app.screen, "WorkLine")
         await press(pilot, "escape")
         assert "Esc" not in shown
-        assert "−84 %" in " ".join(lines_of(app.screen.query_one("#headline", LineList)))
+        assert percent(demo_figures[1].ker, demo_figures[2].ker) in " ".join(
+            lines_of(app.screen.query_one("#headline", LineList))
+        )
         assert not app.screen.query_one(WorkLine).display
 
 
