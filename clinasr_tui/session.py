@@ -110,7 +110,10 @@ class Session(Results):
             self.post(Problem(str(error)))
             return
         if (workspace, seen) != (self.workspace, self._seen):
+            before, now = (current_round(one).run for one in (self.workspace, workspace))
             self.workspace, self._seen = workspace, seen
+            if before is not None and (now is None or now.folder != before.folder):
+                self.set_facts(run_outcome=None, run_progress="")  # they told of another run
             self.forget_old(seen)
             self.post(WorkspaceChanged())
 

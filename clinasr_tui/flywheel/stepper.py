@@ -77,6 +77,13 @@ class Round(NamedTuple):
     before: Cycle | None = None
     """What the re-evaluation is compared with: the cycle with figures before it, at first the base."""
 
+    @property
+    def hears_an_older_run(self) -> bool:
+        """True if the re-evaluation names an older run than the newest: that one is not heard yet."""
+        if self.base is None or self.run is None or self.reeval is None:
+            return False
+        return self.reeval.run in {run.name for run in self.base.runs} - {self.run.name}
+
 
 def current_round(workspace: Workspace) -> Round:
     """The newest turn of the flywheel in a workspace.
@@ -228,7 +235,7 @@ def _train(turn: Round, split: Step, facts: Facts) -> Step:
     if turn.run is None:
         state, detail = _without_run(turn, split)
         return Step("train", "train", state, detail, "train")
-    state, detail = _of_run(turn.run, turn.reeval, facts)
+    state, detail = _of_run(turn.run, None if turn.hears_an_older_run else turn.reeval, facts)
     return Step("train", "train", state, detail, "watch")
 
 
@@ -261,13 +268,15 @@ def _reeval(turn: Round, train: Step, facts: Facts) -> Step:
 
     if facts.evaluates == "re-eval":
         return step(StepState.RUNNING, _evaluates(facts))
-    if turn.reeval is not None:
+    waits = turn.hears_an_older_run and train.state is StepState.DONE
+    if turn.reeval is not None and not waits:
         model = turn.reeval.model or "unnamed model"
         return step(StepState.DONE, f"{turn.reeval.folder.name} is scored: {model}")
     if turn.base is None or train.state is not StepState.DONE:
         return step(StepState.BLOCKED, "needs a finished run")
-    target = f"cycle{turn.base.number + 1}"
-    return step(StepState.READY, f"press E: the tuned model transcribes the same rows, as {target}")
+    target = f"cycle{(turn.reeval or turn.base).number + 1}"
+    whose = f"the model of {turn.run.name}" if waits and turn.run else "the tuned model"
+    return step(StepState.READY, f"press E: {whose} transcribes the same rows, as {target}")
 
 
 def _evaluates(facts: Facts) -> str:
@@ -299,8 +308,10 @@ def _deploy(turn: Round, decide: Step, facts: Facts) -> Step:
         name = turn.reeval.folder.name
         return step(StepState.DONE, f"{name}/{turn.reeval.serving.name} is there: press 8 for what it shows")
     if facts.verdict == "keep":
-        first = f"honestly it is {facts.honest}, press 7 first; else " if _differs(facts) else ""
-        return step(StepState.READY, f"{first}keep the tuned model; press 8 for what makes a NIM of it")
+        keep = "keep the tuned model"
+        if _differs(facts):
+            keep = f"the honest verdict is {facts.honest}: press 7 for why before you keep the model"
+        return step(StepState.READY, f"{keep}; press 8 for what makes a NIM of it")
     if facts.stop:
         return step(StepState.BLOCKED, f"not now: {facts.stop}")
     action = _ACTIONS.get(facts.verdict or "", "the model is not to be kept")

@@ -16,6 +16,7 @@ from clinasr_tui.screens.log_keys import LogKeys
 from clinasr_tui.screens.run_keys import RunKeys
 from clinasr_tui.screens.run_switcher import RunState, RunSwitcher
 from clinasr_tui.session import EvalWish
+from clinasr_tui.text import visible
 from clinasr_tui.training.sample_history import manifest_terms
 from clinasr_tui.training.snapshot import Outcome
 from clinasr_tui.watched_run import Glance, glance, spent
@@ -128,7 +129,7 @@ class WatchScreen(ChartKeys, LogKeys, RunKeys):
         runs = self.session.workspace.runs
         place = f" ({runs.index(ref) + 1} of {len(runs)})" if len(runs) > 1 and ref in runs else ""
         where = f" on {ref.host}" if ref.host else ""
-        return f"Watch · {ref.name}{where}{place}"
+        return f"Watch · {ref.name}{place}{where}"
 
     def _show(self, run: WatchedRun) -> None:
         """Hand the newest state to the widgets; each draws only what differs."""
@@ -156,16 +157,22 @@ class WatchScreen(ChartKeys, LogKeys, RunKeys):
         cost = spent(run.ref.info, reader.train_loss.newest_wall if snapshot.ended else now)
         line = status_line(snapshot, run.ref.name, cost, smoke=is_smoke(run.ref))
         self.query_one("#status", StatusLine).show(line)
-        self.query_one(HealthLines).show(snapshot, self._after(run.ref.cycle))
+        self.query_one(HealthLines).show(snapshot, self._after(run.ref))
         self.query_one(LossChart).follow(reader.train_loss, reader.val_wer, _last_step(snapshot))
         self.query_one(SampleView).show(reader.samples)
         self.query_one(GpuView).show(reader.gpu)
 
-    def _after(self, number: int) -> str:
-        """What comes after a run that is well: the new model has to be heard before cycles are compared."""
-        cycles = self.session.workspace.cycles
-        heard = any(cycle.number > number and cycle.hypotheses for cycle in cycles)
-        return COMPARE_NEXT if heard else REEVALUATE_NEXT
+    def _after(self, ref: RunRef) -> str:
+        """What comes after a run that is well: the new model has to be heard before cycles are compared.
+
+        A newer run is named instead: it may have begun without the operator, and out of view.
+        """
+        workspace = self.session.workspace
+        newest = workspace.runs[-1] if workspace.runs else ref
+        if newest.folder != ref.folder:
+            return f"watch {visible(newest.name)} (R)"
+        later = [one for one in workspace.cycles if one.number > ref.cycle and one.hypotheses]
+        return COMPARE_NEXT if any(one.run in ("", ref.name) for one in later) else REEVALUATE_NEXT
 
     def _show_contact(self, run: WatchedRun) -> None:
         from clinasr_tui.remote.run_watch import Contact

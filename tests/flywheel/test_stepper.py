@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,11 @@ def put(root: Path, *names: str) -> None:
         path.touch()
 
 
-def put_run(root: Path, cycle: int = 1, host: str | None = "gpu-box") -> None:
-    path = root / f"cycle{cycle}" / "models" / "sft" / "training_run_info.json"
+def put_run(root: Path, cycle: int = 1, host: str | None = "gpu-box", name: str = "sft") -> Path:
+    path = root / f"cycle{cycle}" / "models" / name / "training_run_info.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"run": "sft", "host": host, "run_dir": "/runs/sft"}))
+    path.write_text(json.dumps({"run": name, "host": host, "run_dir": f"/runs/{name}"}))
+    return path
 
 
 def look(root: Path, **facts: object) -> tuple[dict[str, Step], Step]:
@@ -218,7 +220,7 @@ def test_an_honest_verdict_of_its_own_is_said_before_deploying(tmp_path: Path) -
     found = decided(tmp_path, verdict="keep", honest="worse")
     assert found["decide"].detail == "the verdict is keep, the honest one worse (7 shows why)"
     assert found["deploy"].state is StepState.READY
-    assert found["deploy"].detail.startswith("honestly it is worse, press 7 first")
+    assert found["deploy"].detail.startswith("the honest verdict is worse: press 7 for why before")
 
 
 def test_serving_figures_end_the_turn(tmp_path: Path) -> None:
@@ -243,6 +245,28 @@ def test_a_running_run_comes_before_everything_else(tmp_path: Path) -> None:
     put_run(tmp_path)
     _, goal = look(tmp_path, run_outcome="running")
     assert (goal.id, goal.state) == ("train", StepState.RUNNING)
+
+
+def test_a_second_run_is_not_taken_for_heard(tmp_path: Path) -> None:
+    split_cycle(tmp_path)
+    os.utime(put_run(tmp_path), (1, 1))
+    put_run(tmp_path, name="longer")
+    put(tmp_path, "cycle2/offline_hyps.jsonl")
+    (tmp_path / "cycle2" / "eval_info.json").write_text('{"model": "base + sft", "run": "sft"}')
+    verdict = {"verdict": "keep", "honest": "keep", **GOOD}
+    found, goal = look(tmp_path, **verdict)
+    assert states(found) == "DDDD-rDDr"
+    assert (goal.id, goal.detail) == ("train", "press 5 to watch the run longer")
+    # The verdict on the first run stands while the second one goes on, or where it fails.
+    assert states(look(tmp_path, run_outcome="running", **verdict)[0]) == "DDDD-RDDr"
+    assert states(look(tmp_path, run_outcome="failed", **verdict)[0]) == "DDDD-BDDr"
+    found, goal = look(tmp_path, run_outcome="finished", **verdict)
+    assert states(found) == "DDDD-DrBB"
+    assert goal.detail == "press E: the model of longer transcribes the same rows, as cycle3"
+    put(tmp_path, "cycle3/offline_hyps.jsonl")
+    (tmp_path / "cycle3" / "eval_info.json").write_text('{"run": "longer"}')
+    assert states(look(tmp_path, run_outcome="finished", **verdict)[0]) == "DDDD-DDDr"
+    assert look(tmp_path, **verdict)[0]["train"].detail == "longer is re-evaluated in cycle3"
 
 
 def test_the_real_cycles_without_a_recorded_run(two_cycles: Path) -> None:
