@@ -19,6 +19,7 @@ import contextlib
 import json
 import os
 import platform
+import stat
 import struct
 import sys
 import time
@@ -43,6 +44,8 @@ def say(kind: str, **what: object) -> None:
 def seconds_of(path: str) -> float:
     """Length of an audio file by its header. Raises AudioFault: NeMo would lose the whole batch over it."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (a named pipe would be waited for)
+            raise AudioFault("it is no file")
         with open(path, "rb") as stream:
             head = stream.read(64)
             size = os.fstat(stream.fileno()).st_size
@@ -54,6 +57,8 @@ def seconds_of(path: str) -> float:
                 return wav_seconds(stream, size)
     except OSError as error:
         raise AudioFault(error.strerror or "cannot be read") from None
+    except ValueError:
+        raise AudioFault("its path cannot be a file's") from None
     return other_seconds(path)
 
 
@@ -171,6 +176,9 @@ class Transcriber:
             found = self.model.transcribe(paths, batch_size=len(paths), num_workers=0, verbose=False)
         # RNNT models of some versions return (best, all) hypotheses.
         best = found[0] if isinstance(found, tuple) else found
+        if len(best) != len(paths):
+            # A file that breaks off is dropped: whose text is whose is not known any more.
+            raise ValueError("%d of %d files were read" % (len(best), len(paths)))
         return [one if isinstance(one, str) else one.text for one in best]
 
     def batch(self, paths: "list[str]") -> "list[tuple[str, str]]":

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
 import wave
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -117,6 +120,46 @@ def test_a_row_that_never_fits_is_an_error(manifest: Path, stand_in: type[StandI
     stand_in.fits = 0
     rows = transcribed(manifest)
     assert all("out of memory" in row["error"] for row in rows if row["audio_filepath"] == "clip0.wav")
+
+
+class OneDropped:
+    """As NeMo: of several files one that breaks off is left out without a word."""
+
+    def transcribe(self, paths: list[str], **_: object) -> list[str]:
+        """The names of the files that could be read."""
+        heard = [Path(path).stem for path in paths if Path(path).stem != "clip6"]
+        if not heard:
+            raise ValueError("max() arg is an empty sequence")
+        return heard
+
+
+def test_a_file_the_model_drops_moves_no_text_to_another_row(
+    manifest: Path, stand_in: type[StandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = SimpleNamespace(inference_mode=nullcontext)
+
+    def texts(self: StandIn, paths: list[str]) -> list[str]:
+        self.torch, self.model = torch, OneDropped()
+        return Transcriber.texts(self, paths)
+
+    monkeypatch.setattr(stand_in, "texts", texts)
+    rows = transcribed(manifest, batch_size=10)
+    assert [row["hyp"] for row in rows if "error" not in row] == [f"clip{n}" for n in (0, 1, 3, 7, 8, 9)]
+    assert "error" in rows[6]
+
+
+def test_a_path_that_is_no_files_is_that_rows_error_alone(manifest: Path) -> None:
+    os.mkfifo(manifest.with_name("pipe.wav"))
+    odd = ("nul\0.wav", "pipe.wav", ".")
+    lines = [json.dumps({"audio_filepath": name, "text": "x"}) for name in odd]
+    manifest.write_text(manifest.read_text() + "\n".join(lines) + "\n")
+    rows = transcribed(manifest)
+    assert [row["error"] for row in rows[10:]] == [
+        "its path cannot be a file's",
+        "it is no file",
+        "it is no file",
+    ]
+    assert rows[9]["hyp"] == "clip9"
 
 
 def test_a_row_the_model_stumbles_over_does_not_lose_the_others(
