@@ -1,4 +1,4 @@
-"""Text from manifests, models and logs is untrusted: make it safe to show.
+"""Text from manifests, models and logs is untrusted: make it safe to show. And paths as they are typed.
 
 Control characters and escape sequences become visible pictures (U+2400 block), so that no
 recorded byte can move the cursor, change the title or colour the operator's terminal.
@@ -7,6 +7,7 @@ recorded byte can move the cursor, change the title or colour the operator's ter
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20)}
 _PICTURES[0x7F] = "\u2421"
@@ -22,3 +23,11 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff
 def visible(text: str) -> str:
     """Return `text` on one line with every control character made visible."""
     return text.translate(_PICTURES) if _UNSAFE.search(text) else text
+
+
+def typed_path(text: str | Path) -> Path:
+    """A path as it was typed: `~` is the home folder; that of a user who is not known stays as it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)

@@ -18,6 +18,7 @@ from clinasr_tui.commands.stop_when_done import StopWhenDone
 from clinasr_tui.errors import ClinasrError, ExitCode
 from clinasr_tui.flywheel.workspace import MIRROR_FOLDER
 from clinasr_tui.launch.ending import QuietLook, complete_record
+from clinasr_tui.text import typed_path
 from clinasr_tui.training.snapshot import Outcome, RunSnapshot
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _launched(args: argparse.Namespace) -> LaunchedRun | None:
     from clinasr_tui.commands.launched import launched_run
 
     try:
-        found = None if args.host else launched_run(Path(args.run_dir).expanduser())
+        found = None if args.host else launched_run(typed_path(args.run_dir))
     except ClinasrError:
         return None
     if found is not None:
@@ -175,7 +176,7 @@ def _record(run_dir: str) -> dict[str, object]:
     """What the record beside a run folder of this machine says, if it is this folder's."""
     from clinasr_tui.flywheel.workspace import RUN_INFO_FILE
 
-    folder = Path(run_dir).expanduser().absolute()
+    folder = typed_path(run_dir).absolute()
     try:
         info = json.loads((folder.parent / RUN_INFO_FILE).read_text(encoding="utf-8"))
         own = isinstance(info, dict) and (folder.parent / str(info["run_dir"])).resolve() == folder.resolve()

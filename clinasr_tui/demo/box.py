@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from clinasr_tui.demo.layout import box_folder, claimed, prepare_workspace
 from clinasr_tui.errors import RemoteError
+from clinasr_tui.text import typed_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def launch(folder: Path | None = None, speed: float | None = None) -> Iterator[D
     """
     temporary = folder is None
     workspace = Path(tempfile.mkdtemp(prefix="clinasr-")) / "espeak-demo" if folder is None else folder
-    workspace = workspace.expanduser().absolute()
+    workspace = typed_path(workspace).absolute()
     with claimed(workspace):
         started_over = (workspace / "cycle1").exists()
         prepare_workspace(workspace)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.bases import DEFAULT_BASE, BaseStanding, Standing, base_standing
 from clinasr_tui.flywheel.nemo_file import Decoder, read_nemo
 from clinasr_tui.flywheel.recipe import Objection
+from clinasr_tui.text import typed_path
 
 _STREAMING = (
     "its config is a cache-aware streaming encoder's, and SFT of such a base collapses to all-UNK after the "
@@ -26,7 +26,7 @@ def standing_of(base: str) -> BaseStanding:
     from clinasr_tui.flywheel.deployment import described
 
     standing = base_standing(base)
-    path = Path(base.strip()).expanduser()
+    path = typed_path(base.strip())
     if path.suffix.lower() != ".nemo" or not standing.allowed or not path.is_file():
         return standing
     try:

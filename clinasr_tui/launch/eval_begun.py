@@ -12,6 +12,7 @@ from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.files import write_atomically
 from clinasr_tui.launch.eval_choices import EVALS_FOLDER, EvalChoices
 from clinasr_tui.launch.plan import Backend
+from clinasr_tui.text import typed_path
 
 if TYPE_CHECKING:
     from clinasr_tui.launch.eval_choices import Evaluation
@@ -27,8 +28,8 @@ def note_begun(evaluation: Evaluation) -> None:
     # A path must mean the same wherever the program is started next.
     whole = replace(
         choices,
-        model=str(Path(model).expanduser().absolute()) if model.endswith(".nemo") else model,
-        general=None if general is None else general.expanduser().absolute(),
+        model=str(typed_path(model).absolute()) if model.endswith(".nemo") else model,
+        general=None if general is None else typed_path(general).absolute(),
         again=False,
     )
     place = evaluation.cycle.folder / EVALS_FOLDER / _FILE

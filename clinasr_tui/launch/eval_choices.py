@@ -20,7 +20,7 @@ from clinasr_tui.launch.eval_plan import EvalPlaces, EvalPlan
 from clinasr_tui.launch.places import DEFAULT_ROOT, file_name, program_here
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.record import read_record
-from clinasr_tui.text import visible
+from clinasr_tui.text import typed_path, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -252,7 +252,7 @@ def _model_of(
     """The model, the host it is evaluated on, and the root folder there."""
     if choices.best and (choices.model or not choices.run):
         raise InputError("the best checkpoint is a run's", remedy="Give --run NAME, and no --model")
-    path = Path(choices.model).expanduser()
+    path = typed_path(choices.model)
     run = _run_of(runs, choices.run or _run_around(cycle, path))
     root = choices.root or DEFAULT_ROOT
     trained_on = run.cycle if run else None

@@ -25,6 +25,7 @@ from clinasr_tui.launch.evaluate import made_before, names_of
 from clinasr_tui.launch.plan import Backend
 from clinasr_tui.launch.transcription import has_begun, known_python
 from clinasr_tui.remote.local import LocalHost
+from clinasr_tui.text import typed_path
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.workspace import Cycle, RunRef, Workspace
@@ -343,11 +344,11 @@ def parsed(name: str, text: str) -> Any:
     if not text:
         return None
     if name in ("batch_size", "out_cycle"):
-        if not text.isdecimal() or not 0 < int(text) < 1_000_000:
+        if not text.isdecimal() or len(text) > 6 or not int(text):
             raise InputError("a whole number of at least 1")
         return int(text)
     if name == "general":
-        path = Path(text).expanduser()
+        path = typed_path(text)
         if not path.is_file():
             raise InputError("there is no such file")
         return path

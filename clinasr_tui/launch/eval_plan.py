@@ -13,6 +13,7 @@ from clinasr_tui.launch.places import LAUNCH_FILE, WRAPPER_FILE, Places, file_na
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.send import Item
 from clinasr_tui.nemo_side import export_checkpoint, run_and_record, transcribe
+from clinasr_tui.text import typed_path
 
 if TYPE_CHECKING:
     from clinasr_tui.launch.machine import Machine
@@ -69,7 +70,7 @@ class EvalPlan:
     def sent_model(self) -> Path | None:
         """The model's file here, if it has to be sent."""
         sent = self.model.endswith(".nemo") and not self.on_host and not self.in_place
-        return Path(self.model).expanduser() if sent else None
+        return typed_path(self.model) if sent else None
 
     @property
     def model_place(self) -> str:
@@ -84,7 +85,7 @@ class EvalPlan:
             return self.places.seen(self.model)
         if self.sent_model is not None:
             return self.places.seen(self.model_place)
-        return str(Path(self.model).expanduser().absolute()) if self.model.endswith(".nemo") else self.model
+        return str(typed_path(self.model).absolute()) if self.model.endswith(".nemo") else self.model
 
     @property
     def mounts(self) -> dict[str, str]:

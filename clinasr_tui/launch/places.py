@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import NamedTuple
+
+from clinasr_tui.text import typed_path
 
 INSIDE = "/clinasr"
 """Where the container sees the root folder."""
@@ -23,7 +24,7 @@ def program_here(name: str) -> str:
 
     A virtual environment's link is not followed; a bare name stays one.
     """
-    return str(Path(name).expanduser().absolute()) if "/" in name else name
+    return str(typed_path(name).absolute()) if "/" in name else name
 
 
 class Places(NamedTuple):

@@ -15,6 +15,7 @@ from clinasr_tui.launch.places import LAUNCH_FILE, WRAPPER_FILE, Places, file_na
 from clinasr_tui.launch.send import Item
 from clinasr_tui.launch.slurm_batch import NO_OPTIONS, SCRIPT_FILE, SlurmOptions, sbatch, script, spec_of_job
 from clinasr_tui.nemo_side import run_and_record
+from clinasr_tui.text import typed_path
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.recipe import Gpu, Recipe
@@ -63,7 +64,7 @@ class Plan:
     @property
     def base_file(self) -> Path | None:
         """The base's file, if it is one."""
-        return Path(self.base).expanduser() if self.base.endswith(".nemo") else None
+        return typed_path(self.base) if self.base.endswith(".nemo") else None
 
     @property
     def base_place(self) -> str:

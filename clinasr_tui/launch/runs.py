@@ -32,7 +32,7 @@ from clinasr_tui.launch.record import (
 )
 from clinasr_tui.launch.slurm_batch import NO_OPTIONS, SlurmOptions
 from clinasr_tui.remote.host import UnreachableError
-from clinasr_tui.text import visible
+from clinasr_tui.text import typed_path, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -178,7 +178,7 @@ def base_of(choices: Choices, configured: str) -> str:
     standing = standing_of(base)
     if not standing.allowed:
         raise BaseRefusedError(standing)
-    if base.endswith(".nemo") and not Path(base).expanduser().is_file():
+    if base.endswith(".nemo") and not typed_path(base).is_file():
         raise InputError("no such model", where=base, remedy="Name a .nemo file or a pretrained model")
     if not base.endswith(".nemo") and not _PRETRAINED.fullmatch(base):
         raise InputError(
@@ -211,7 +211,7 @@ def plan_for(
     python, nemo_root = choices.python or "python3", choices.nemo_root
     if host is None and backend is not Backend.DOCKER:
         python = program_here(python)
-        nemo_root = str(Path(nemo_root).expanduser().absolute()) if nemo_root else ""
+        nemo_root = str(typed_path(nemo_root).absolute()) if nemo_root else ""
     return Plan(
         Places(choices.root or DEFAULT_ROOT, workspace, cycle.number, name),
         base,

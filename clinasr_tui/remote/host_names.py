@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from clinasr_tui.text import typed_path
+
 _DEEPEST = 8
 _LARGEST = 1 << 20
 
@@ -34,7 +36,7 @@ def _collect(path: Path, found: dict[str, None], depth: int) -> None:
         elif keyword == "include":
             for word in words:
                 # Relative names start at ~/.ssh, wherever the file is, as ssh itself reads them.
-                place = Path.home() / ".ssh" / Path(word).expanduser()
+                place = Path.home() / ".ssh" / typed_path(word)
                 for name in sorted(Path(place.anchor).glob(str(place.relative_to(place.anchor)))):
                     _collect(name, found, depth + 1)
 

@@ -20,6 +20,7 @@ from clinasr_tui.remote.contact import Inbox, RunContact, placed
 from clinasr_tui.remote.host import SshSettings, UnreachableError
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.remote.mirror import Mirror, NoRoomError
+from clinasr_tui.text import typed_path
 from clinasr_tui.training.run_reader import LogLines, RunReader
 from clinasr_tui.training.snapshot import Outcome, Phase
 
@@ -88,7 +89,7 @@ class RunWatch:
         ssh: SshSettings | None = None,
     ) -> None:
         self._host = host
-        self._run_dir = run_dir if host is not None else str(Path(run_dir).expanduser().absolute())
+        self._run_dir = run_dir if host is not None else str(typed_path(run_dir).absolute())
         self._ssh = ssh or SshSettings()
         self._mirror_folder = mirror
         self._mirror: Mirror | None = None

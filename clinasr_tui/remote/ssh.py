@@ -20,7 +20,7 @@ from clinasr_tui.remote.proxy_command import ProxyCommand
 from clinasr_tui.remote.ssh_errors import connection_error, contact_lost, denied_error, host_key_error
 from clinasr_tui.remote.ssh_keys import identity_options
 from clinasr_tui.remote.trust import SSH_PORT, entry_name, keys_of, known_hosts_path, read_known_hosts
-from clinasr_tui.text import visible
+from clinasr_tui.text import typed_path, visible
 
 if TYPE_CHECKING:
     from asyncssh import SSHKey, SSHKnownHosts
@@ -127,7 +127,7 @@ class SshHost:
 
     async def __aenter__(self) -> Self:
         config = self._settings.config
-        if config is not None and not config.expanduser().is_file():
+        if config is not None and not typed_path(config).is_file():
             raise InputError("no such ssh config", where=str(config), remedy="Set [ssh] config to a file.")
         try:
             self._chain = await _Dialer(self._settings).dial(self.name)
@@ -186,7 +186,7 @@ class _Dialer:
 
     def __init__(self, settings: SshSettings) -> None:
         config = settings.config
-        self._config: Any = () if config is None else [str(config.expanduser())]
+        self._config: Any = () if config is None else [str(typed_path(config))]
         self._path = known_hosts_path(settings.known_hosts)
         self._known = read_known_hosts(self._path)
         self._jumps = 0

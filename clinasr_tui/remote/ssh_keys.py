@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 
 from clinasr_tui.errors import InputError
+from clinasr_tui.text import typed_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ def identity_options(config: SSHConfig) -> dict[str, Any]:
         return {}
     private: list[str] = []
     public: list[str] = []
-    for path in (Path(str(name)).expanduser() for name in named):
+    for path in (typed_path(str(name)) for name in named):
         companion = path.with_name(f"{path.name}.pub")
         if companion.is_file():
             public.append(str(companion))
@@ -49,7 +50,7 @@ def identity_files(config: SSHConfig) -> Iterator[Path]:
     configured = config.get("IdentityFile")
     names = configured if isinstance(configured, list) else [f"~/.ssh/{name}" for name in _DEFAULT_KEYS]
     for name in names:
-        path = Path(str(name)).expanduser()
+        path = typed_path(str(name))
         if path.is_file():
             yield path
 

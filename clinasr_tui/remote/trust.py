@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import HostKeyError, InputError
+from clinasr_tui.text import typed_path
 
 if TYPE_CHECKING:
     from asyncssh import SSHKey, SSHKnownHosts
@@ -17,7 +18,7 @@ SSH_PORT = 22
 def known_hosts_path(configured: Path | None) -> Path:
     """The known-hosts file in use (default: `$XDG_STATE_HOME/clinasr-tui/known_hosts`)."""
     if configured is not None:
-        return configured.expanduser()
+        return typed_path(configured)
     state = os.environ.get("XDG_STATE_HOME", "")
     # The XDG base directory specification has relative paths ignored.
     base = Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"

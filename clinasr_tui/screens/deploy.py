@@ -18,7 +18,7 @@ from clinasr_tui.flywheel.nemo_file import read_nemo
 from clinasr_tui.flywheel.stepper import StepState, current_round, steps
 from clinasr_tui.flywheel.tuned_models import tuned_models
 from clinasr_tui.screens.base import CockpitScreen
-from clinasr_tui.text import visible
+from clinasr_tui.text import typed_path, visible
 from clinasr_tui.widgets.deploy_view import (
     Handover,
     detail_content,
@@ -313,13 +313,16 @@ class DeployScreen(CockpitScreen):
         return f"{which}{'' if model.fetched else 'not fetched: '}{weights}{tuned}"
 
     def _blocked(self) -> str:
-        """Why the stepper would not deploy now; "" if it would."""
-        step = steps(self.session.workspace, self.session.facts)[-1]
-        return step.detail if step.state is StepState.BLOCKED else ""
+        """Why the stepper would not deploy now, or what the honest verdict has against it; "" for nothing."""
+        facts = self.session.facts
+        step = steps(self.session.workspace, facts)[-1]
+        if step.state is StepState.BLOCKED:
+            return step.detail
+        return f"the honest verdict is {facts.honest}: press 7 for why" if facts.differs else ""
 
 
 def _path_of(text: str) -> Path:
-    return Path(text).expanduser()
+    return typed_path(text)
 
 
 def _plan(path: Path, container_id: str) -> Deployment:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -22,7 +21,7 @@ from clinasr_tui.results import identity
 from clinasr_tui.screens.choice import in_view, move, scored_cycles
 from clinasr_tui.screens.smoke_dialog import SmokeDialog
 from clinasr_tui.screens.train_form import TrainForm
-from clinasr_tui.text import visible
+from clinasr_tui.text import typed_path, visible
 from clinasr_tui.widgets.draft_facts import facts
 from clinasr_tui.widgets.draft_lines import LAUNCH, draft_lines, reason
 from clinasr_tui.widgets.launch_steps import launch_end, launch_steps
@@ -136,7 +135,7 @@ class TrainScreen(TrainForm):
             return
         cycle = draft.cycle
         files = (cycle.manifest, cycle.hypotheses, cycle.leaderboard, cycle.train, cycle.validation)
-        base = Path(draft.base).expanduser()
+        base = typed_path(draft.base)
         question = (draft.base, identity(base), cycle.number, *map(identity, files))
         if question != self._judged:
             self._judged, self._ready, self._not_ready = question, None, None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clinasr_tui.errors import HostKeyError, InputError
-from clinasr_tui.text import visible
+from clinasr_tui.text import typed_path, visible
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,10 @@ def test_a_changed_key_is_told_from_a_first_contact():
     facts = {"where": "h", "remedy": "", "host": "h", "port": 22, "fingerprint": "f", "public_key": "k"}
     assert not HostKeyError("new", **facts).changed
     assert HostKeyError("other", **facts, known=("g",)).changed
+
+
+def test_a_typed_path_begins_at_home_if_there_is_one(monkeypatch):
+    monkeypatch.setenv("HOME", "/somebody")
+    assert typed_path("~/a.nemo") == Path("/somebody/a.nemo")
+    assert typed_path("~no-such-user-here/a.nemo") == Path("~no-such-user-here/a.nemo")
+    assert typed_path(Path("a~")) == Path("a~")
