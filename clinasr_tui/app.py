@@ -352,4 +352,5 @@ class ClinasrApp(App[int]):
 
 def run_app(root: Path, *, readonly: bool = False) -> int:
     """Open the app on a folder and return the exit code. Raises InputError if it is no workspace."""
-    return ClinasrApp(open_workspace(root), readonly=readonly).run() or 0
+    app = ClinasrApp(open_workspace(root), readonly=readonly)
+    return app.run() or app.return_code or 0

@@ -184,7 +184,7 @@ def _bands(result: GateResult, width: int) -> list[Content]:
 def _criterion(one: Criterion, width: int) -> list[Content]:
     """A criterion's cells, wrapped inside their columns."""
     columns = (Column("", 1), Column("", 22), Column("", 0), Column("", 16 if width < 100 else 30))
-    room = width - 22 - columns[3].width - 7
+    room = max(8, width - 22 - columns[3].width - 7)
     parts = [
         ["✔" if one.passed else "✖"],
         wrap(visible(one.title), 22),
