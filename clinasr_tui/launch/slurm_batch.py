@@ -52,8 +52,10 @@ class SlurmOptions(NamedTuple):
         """From `KEY=VALUE` or `KEY`; the later one wins. Raises InputError."""
         found: dict[str, str] = {}
         for text in texts:
-            key, _, value = text.partition("=")
+            key, equals, value = text.partition("=")
             _expect_usable(key, value)
+            if equals and not value:
+                raise InputError(f"{key} has no value", remedy=f"Write {key}=VALUE, or leave it out")
             found[key] = value
         return cls(tuple(found.items()))
 
@@ -99,13 +101,14 @@ def _word(key: str, value: str) -> str:
 def sbatch(name: str, run_dir: str, options: SlurmOptions, *, devices: int, cpu: bool) -> list[str]:
     """The submission as an argument list. GPUs are asked for as `gres` unless an option does."""
     chosen = dict(options.items)
-    words = ["parsable", f"job-name={name}", f"chdir={run_dir}", f"output={SLURM_LOG}", "open-mode=truncate"]
+    # They come first: one whose value was forgotten would take the script for it.
+    words = [_word(key, value) for key, value in options.items]
+    words += ["parsable", f"job-name={name}", f"chdir={run_dir}", f"output={SLURM_LOG}", "open-mode=truncate"]
     words.append(f"signal=B:{END_SIGNAL.removeprefix('SIG')}@{END_LEAD}")
     if "no-requeue" not in chosen:
         words.append("requeue")
     if not cpu and not _GPU_KEYS & chosen.keys():
         words.append(f"gres=gpu:{devices}")
-    words += [_word(key, value) for key, value in options.items]
     return ["sbatch", *(f"--{word}" for word in dict.fromkeys(words)), f"{run_dir}/{SCRIPT_FILE}"]
 
 

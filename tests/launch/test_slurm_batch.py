@@ -24,12 +24,12 @@ def test_options_are_read_as_they_are_shown_and_given_as_they_are(chosen: dict[s
     assert SlurmOptions.typed(str(options)) == options
     assert SlurmOptions.recorded(chosen) == options
     argv = sbatch("n", "/r", options, devices=1, cpu=True)
-    assert argv[-1 - len(chosen) : -1] == [f"--{key}={value}" for key, value in chosen.items()]
+    assert argv[1 : 1 + len(chosen)] == [f"--{key}={value}" for key, value in chosen.items()]
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "=3", "-p", "Partition=gpu", "a b=c", "time=1\n#SBATCH --x", "output=/x", "signal=9", "nodes=2"],
+    ["", "=3", "-p", "Partition=gpu", "a b=c", "time=1\n#SBATCH --x", "time=", "output=/x", "signal=9"],
 )
 def test_what_is_no_option_or_is_ours_is_refused(text: str) -> None:
     with pytest.raises(InputError):
@@ -47,7 +47,8 @@ def test_gpus_and_requeue_are_asked_for_unless_they_are_chosen() -> None:
     assert [one for one in asked("gres=gpu:a100:2") if "gres" in one] == ["--gres=gpu:a100:2"]
     assert not any("gres" in one for one in asked(cpu=True))
     assert "--requeue" not in asked("no-requeue")
-    assert asked("exclusive")[-2:] == ["--exclusive", "/r/job.sh"]
+    # A forgotten value takes the next word, which must not be the script.
+    assert asked("partition")[:3] == ["sbatch", "--partition", "--parsable"]
 
 
 def test_the_script_becomes_the_wrapper_and_keeps_the_jobs_number(tmp_path: Path) -> None:
