@@ -7,7 +7,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clinasr_tui.commands.host_options import add_place, add_ssh, ssh_settings, trusting
+from clinasr_tui.commands.host_options import add_place, add_ssh, from_one, ssh_settings, trusting
 from clinasr_tui.commands.output import add_json, add_priority, note, print_json, print_lines, shown
 from clinasr_tui.errors import ExitCode
 from clinasr_tui.launch.eval_choices import EvalChoices, prepare, untranscribed_in
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", metavar="HOST", help="a host of the ssh config; default: this machine")
     parser.add_argument(
-        "--out-cycle", type=int, metavar="N", help="write it as cycle N (default: the next one)"
+        "--out-cycle", type=from_one, metavar="N", help="write it as cycle N (default: the next one)"
     )
     parser.add_argument(
         "--general",
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--again", action="store_true", help="do not go on with an earlier attempt's rows")
     where = add_place(parser, backend="default: docker on a host, else local", cpu="without a GPU")
-    where.add_argument("--batch-size", type=int, default=0, metavar="N", help="rows at a time at most")
+    where.add_argument("--batch-size", type=from_one, default=0, metavar="N", help="rows at a time at most")
     add_priority(parser)
     add_ssh(parser)
     add_json(parser)
@@ -66,9 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 once it is scored, whatever the verdict; rows without a transcript are told."""
+    from clinasr_tui.launch.evaluate import made_before
+
     evaluation = prepare(args.cycle, _choices(args))
     ssh = ssh_settings(args, args.cycle, evaluation.host)
-    for line in _what(evaluation):
+    for line in _what(made_before(evaluation)[0]):
         note(line)
     try:
         done = asyncio.run(trusting(args, evaluation.host, ssh, lambda: _evaluate(args, evaluation, ssh)))
@@ -93,7 +95,7 @@ def _choices(args: argparse.Namespace) -> EvalChoices:
         python=args.python,
         socket=args.docker_socket,
         cpu=bool(args.cpu),
-        batch_size=max(0, args.batch_size),
+        batch_size=args.batch_size,
         out_cycle=args.out_cycle,
         general=args.general,
         only_general=args.only_general,

@@ -15,6 +15,7 @@ from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.remote.host import SshSettings
 
 T = TypeVar("T")
+_DIGITS = 6
 
 
 def add_ssh(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,13 @@ def add_place(parser: argparse.ArgumentParser, *, backend: str, cpu: str) -> arg
         "--docker-socket", default="", metavar="PATH", help=f"of its Docker engine (default: {DOCKER_SOCKET})"
     )
     return where
+
+
+def from_one(text: str) -> int:
+    """An argument that is a whole number of at least 1. Raises ArgumentTypeError."""
+    if not text.isdecimal() or len(text) > _DIGITS or not int(text):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no whole number of at least 1")
+    return int(text)
 
 
 def ssh_settings(args: argparse.Namespace, near: Path, host: str | None) -> SshSettings:
