@@ -65,6 +65,11 @@ class Facts:
     box_detail: str = ""
     """One line about the rented box."""
 
+    @property
+    def differs(self) -> bool:
+        """Whether the honest verdict is another than the published one."""
+        return self.honest is not None and self.honest != self.verdict
+
 
 class Round(NamedTuple):
     """One turn of the flywheel: the cycle it starts from, its run, the cycle that re-evaluates."""
@@ -294,7 +299,7 @@ def _decide(turn: Round, baseline: Step, reeval: Step, facts: Facts) -> Step:
     if facts.verdict is None:
         pair = f"cycle {(turn.before or turn.base).number} with cycle {turn.reeval.number}"
         return step(StepState.READY, f"press 7 to compare {pair}")
-    honest = f", the honest one {facts.honest}" if _differs(facts) else ""
+    honest = f", the honest one {facts.honest}" if facts.differs else ""
     return step(StepState.DONE, f"the verdict is {facts.verdict}{honest} (7 shows why)")
 
 
@@ -309,14 +314,10 @@ def _deploy(turn: Round, decide: Step, facts: Facts) -> Step:
         return step(StepState.DONE, f"{name}/{turn.reeval.serving.name} is there: press 8 for what it shows")
     if facts.verdict == "keep":
         keep = "keep the tuned model"
-        if _differs(facts):
+        if facts.differs:
             keep = f"the honest verdict is {facts.honest}: press 7 for why before you keep the model"
         return step(StepState.READY, f"{keep}; press 8 for what makes a NIM of it")
     if facts.stop:
         return step(StepState.BLOCKED, f"not now: {facts.stop}")
     action = _ACTIONS.get(facts.verdict or "", "the model is not to be kept")
     return step(StepState.BLOCKED, f"not now: {action.format(next=turn.reeval.number + 1)}")
-
-
-def _differs(facts: Facts) -> bool:
-    return facts.honest is not None and facts.honest != facts.verdict

@@ -234,8 +234,10 @@ class CompareScreen(CockpitScreen):
             "#headline-panel"
         ).border_title = f"Headline, {_PARTS[self._part]} rows (n {part.rows})"
         verdicts = _verdicts(result)
-        differ = ": published ≠ honest" if len(verdicts) > 1 else ""
-        self.query_one("#decision-panel").border_title = f"Decision{differ}"
+        title, differ = "Decision", "published ≠ honest"
+        if len(verdicts) > 1:
+            title = f"{title}: {differ}" if self.size.width >= _WIDE else differ
+        self.query_one("#decision-panel").border_title = title
         self.query_one("#verdict", BigWords).show(verdicts)
         self.query_one("#decision", Static).update(_decision(result))
         lines = group_lines(part, result.priority)
@@ -369,7 +371,8 @@ def _decision(result: Comparison) -> Content:
     stop = judgement.stop if judgement is not None else ()
     lines = [Content.assemble(("✖ ", "bold $bad"), (visible(loud), "bold"))] if loud else []
     lines += [Content.assemble(("■ ", "bold $bad"), (visible(line), "bold")) for line in stop]
-    lines.append(Content.styled(visible(result.action), "bold"))
+    whose = ("by the published table alone: ", "$quiet") if loud else ""
+    lines.append(Content.assemble(whose, (visible(result.action), "bold")))
     said = (loud, *stop)
     lines += [
         Content.assemble(("· ", "$quiet"), visible(line)) for line in result.reasons if line not in said

@@ -37,25 +37,27 @@ def big_text(word: str, style: str) -> Content:
 
 
 class BigWords(Widget):
-    """Words in large letters, side by side with `≠` between them; only the first where there is no room."""
+    """Words in large letters with `≠` between; where there is no room, the first alone is large."""
 
     DEFAULT_CSS = "BigWords { height: 2; }"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._pictures: list[list[Content]] = []
+        self._words: tuple[tuple[str, str], ...] = ()
 
     def show(self, words: Sequence[tuple[str, str]]) -> None:
         """Each word with its style."""
-        self._pictures = [big_text(word, style).split("\n") for word, style in words]
+        self._words = tuple(words)
         self.refresh()
 
     def render(self) -> Content:
         """Two lines."""
-        if not self._pictures:
+        if not self._words:
             return Content("")
-        upper, lower = zip(*self._pictures, strict=True)
+        pictures = [big_text(word, style).split("\n") for word, style in self._words]
+        upper, lower = zip(*pictures, strict=True)
         above = Content("     ").join(upper)
-        if above.cell_length > self.size.width:
-            return Content("\n").join(self._pictures[0])
-        return Content("\n").join([above, Content("  ≠  ").join(lower)])
+        if above.cell_length <= self.size.width:
+            return Content("\n").join([above, Content("  ≠  ").join(lower)])
+        others = [Content.styled(word, style) for word, style in self._words[1:]]
+        return Content("\n").join([upper[0], Content(" ≠ ").join([lower[0], *others])])

@@ -169,10 +169,11 @@ def _verdict(held: Evaluating) -> list[Content]:
     change = held.change
     assert change is not None
     judgement = change.judgement
-    lines = [Content.assemble((_VERDICTS[change.verdict], "bold"), f"  {visible(change.action)}")]
-    if judgement is not None and judgement.differs:
-        lines.append(Content.assemble(("✖ ", _BAD), (visible(judgement.beside), "bold")))
-    return lines
+    published = Content.assemble((_VERDICTS[change.verdict], "bold"), f"  {visible(change.action)}")
+    if judgement is None or not judgement.differs:
+        return [published]
+    honest = Content.assemble(("✖ ", _BAD), (visible(judgement.beside), "bold"))
+    return [honest, Content.assemble(("by the published table alone: ", "$quiet"), published)]
 
 
 def _lost(held: Evaluating) -> list[Content]:

@@ -215,6 +215,19 @@ async def test_what_is_not_to_be_kept_is_said_here(with_model, two_cycles):
         assert "✖ not now:" in text_of(screen, "#model")
 
 
+async def test_what_the_honest_verdict_has_against_it_is_said_here(with_model, two_cycles):
+    app = with_model()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await shown(pilot)
+        assert app.session.facts.verdict == "keep"
+        assert "✖ the honest verdict is worse: press 7 for why" in text_of(screen, "#model")
+        (two_cycles / "cycle2" / "general_hyps.jsonl").unlink()
+        await app.session.rescan()
+        await settle(pilot)
+        assert app.session.facts.honest == "keep"
+        assert "honest" not in text_of(screen, "#model")
+
+
 async def test_who_only_looks_writes_nothing_but_may_ask(with_model):
     app = with_model()
     app.session.readonly = True

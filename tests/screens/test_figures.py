@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from textual.app import App
 
-from clinasr_tui.widgets.big_text import big_text
+from clinasr_tui.widgets.big_text import BigWords, big_text
 from clinasr_tui.widgets.columns import Column, cells
 from clinasr_tui.widgets.figures import (
     bar,
@@ -121,6 +122,25 @@ def test_lines_fit_their_width(name, ker, width):
 def test_columns_cut_with_an_ellipsis_and_align_figures_right():
     columns = (Column("name", 0), Column("n", 5, right=True))
     assert cells(columns, ("fluconazole", "90"), 14).plain == "flucon…     90"
+
+
+async def test_words_that_do_not_fit_large_stand_beside_the_first_as_they_are():
+    class Words(App[None]):
+        def compose(self):
+            yield BigWords()
+
+    verdicts = [("KEEP", "bold"), ("WORSE", "bold")]
+    for width, large in ((29, False), (60, True)):
+        app = Words()
+        async with app.run_test(size=(width, 4)) as pilot:
+            words = app.query_one(BigWords)
+            words.show(verdicts)
+            await pilot.pause()
+            lines = words.render().plain.split("\n")
+            assert len(lines) == 2
+            assert max(map(len, lines)) <= width
+            assert lines[1].endswith("≠ WORSE") is not large
+            assert ("≠  " + big_text("WORSE", "").plain.split("\n")[1] in lines[1]) is large
 
 
 def test_big_letters_are_two_lines_of_equal_width():
