@@ -12,11 +12,10 @@ import pytest
 from textual.widgets import Input
 
 from clinasr_tui.app import ClinasrApp
-from clinasr_tui.flywheel.hypotheses import read_hypotheses
 from clinasr_tui.flywheel.workspace import open_workspace
 from clinasr_tui.widgets.line_list import LineList
 from tests.support.driving import press, settle, text_of
-from tests.support.evaluating import cycle
+from tests.support.evaluating import cycle, said_by
 
 MODELS = Path(__file__).resolve().parents[1] / "data/nemo"
 PYTHON = os.environ.get("CLINASR_NEMO_PYTHON") or (sys.executable if importlib.util.find_spec("nemo") else "")
@@ -30,9 +29,9 @@ pytestmark = [
 ]
 
 
-async def test_a_tuned_model_gives_the_known_transcripts(tmp_path: Path, demo_data: Path) -> None:
-    folder = cycle(tmp_path / "ws/cycle1", demo_data, ROWS)
-    shutil.copy(demo_data / "cycle1/per_sample.json", folder)
+async def test_a_tuned_model_gives_the_known_transcripts(tmp_path: Path, closed_loop: Path) -> None:
+    folder = cycle(tmp_path / "ws/cycle1", closed_loop, ROWS)
+    shutil.copy(closed_loop / "cycle1/per_sample.json", folder)
     (folder / "models/sft3").mkdir(parents=True)
     shutil.copy(MODELS / "sft3.nemo", folder / "models/sft3/adapted_model.nemo")
     app = ClinasrApp(open_workspace(folder.parent))
@@ -52,5 +51,7 @@ async def test_a_tuned_model_gives_the_known_transcripts(tmp_path: Path, demo_da
         assert "cycle 2 is made, by adapted_model" in shown
         await press(pilot, "7")
         assert app.current_mode == "compare"
-    heard = read_hypotheses(folder.parent / "cycle2/offline_hyps.jsonl").hypothesis
-    assert list(heard) == list(read_hypotheses(demo_data / "cycle2/offline_hyps.jsonl").hypothesis)[:ROWS]
+    heard = said_by(folder.parent, "cycle2/offline_hyps.jsonl")
+    known = said_by(closed_loop, "cycle2/offline_hyps.jsonl")
+    assert len(heard) == ROWS
+    assert heard == {name: known[name] for name in heard}

@@ -32,16 +32,16 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def cycle1(tmp_path_factory: pytest.TempPathFactory, closed_loop: Path) -> Path:
+def cycle1(tmp_path_factory: pytest.TempPathFactory, demo_data: Path) -> Path:
     """A scored cycle whose split is 16 and 8 rows."""
     folder = tmp_path_factory.mktemp("real") / "cycle1"
     folder.mkdir()
     for name, rows in (("train.jsonl", 16), ("validation.jsonl", 8)):
-        lines = (closed_loop / "cycle1" / name).read_bytes().splitlines(keepends=True)[:rows]
+        lines = (demo_data / "cycle1" / name).read_bytes().splitlines(keepends=True)[:rows]
         (folder / name).write_bytes(b"".join(lines))
     for name in ("manifest.jsonl", "per_sample.json"):
-        shutil.copy(closed_loop / "cycle1" / name, folder / name)
-    (folder / "audio").symlink_to(closed_loop / "cycle1/audio")
+        shutil.copy(demo_data / "cycle1" / name, folder / name)
+    (folder / "audio").symlink_to(demo_data / "cycle1/audio")
     command = [PYTHON, str(TINY), str(MODELS / "base.nemo"), str(folder.parent / "tiny.nemo")]
     subprocess.run(command, check=True, capture_output=True)
     return folder

@@ -23,7 +23,7 @@ from clinasr_tui.flywheel.scoring import score
 MODELS = Path(__file__).resolve().parents[1] / "data/nemo"
 PYTHON = os.environ.get("CLINASR_NEMO_PYTHON") or (sys.executable if importlib.util.find_spec("nemo") else "")
 ROWS = 60
-"""Every fourth row of the demo's manifest: all categories, voices and noise levels."""
+"""Every fourth row of the closed loop's manifest: all categories, voices and noise levels."""
 
 pytestmark = [
     pytest.mark.nemo,

@@ -46,6 +46,16 @@ def root(tmp_path: Path, demo_data: Path) -> Path:
 @pytest.fixture
 def tuned(root: Path, demo_data: Path) -> Path:
     """The same with a baseline and a fetched tuned model, which takes its time and notes each row."""
+    return _tuned(root, demo_data, seconds=0.15)
+
+
+@pytest.fixture
+def slow(root: Path, demo_data: Path) -> Path:
+    """The same, slow enough that keys come while it transcribes, however busy the machine is."""
+    return _tuned(root, demo_data, seconds=0.6)
+
+
+def _tuned(root: Path, demo_data: Path, *, seconds: float) -> Path:
     texts = said_by(demo_data, "cycle1/per_sample.json")
     rows = [json.loads(line) for line in (root / "cycle1/manifest.jsonl").read_text().splitlines()]
     told = [{**row, "ref": row["text"], "hyp": texts[Path(row["audio_filepath"]).name]} for row in rows]
@@ -53,7 +63,7 @@ def tuned(root: Path, demo_data: Path) -> Path:
     (root / "cycle1/models/sft").mkdir(parents=True)
     better = said_by(demo_data, "cycle2/offline_hyps.jsonl")
     place = root / "cycle1/models/sft/adapted_model.nemo"
-    model(place, better, seconds=0.15, calls=str(root.parent / "calls"))
+    model(place, better, seconds=seconds, calls=str(root.parent / "calls"))
     return root
 
 
@@ -161,10 +171,10 @@ async def test_a_tuned_model_makes_cycle_2_and_7_compares_it(tuned):
         assert "cycle 1 → cycle 2 adapted_model" in read(app, "#sides")
 
 
-async def test_esc_asks_then_ends_and_the_next_start_repeats_no_row(tuned, heard):
-    app = ClinasrApp(open_workspace(tuned))
+async def test_esc_asks_then_ends_and_the_next_start_repeats_no_row(slow, heard):
+    app = ClinasrApp(open_workspace(slow))
     async with app.run_test(size=SIZE) as pilot:
-        await set_up(pilot, tuned)
+        await set_up(pilot, slow)
         await pilot.press("enter")
         await until(lambda: heard() >= 3, "it never began")
         await pilot.press("escape")
@@ -177,8 +187,8 @@ async def test_esc_asks_then_ends_and_the_next_start_repeats_no_row(tuned, heard
         await until(lambda: over(app), "it was not ended")
         await settle(pilot)
         assert "■ Ended. What is transcribed is kept" in work(app)
-        assert not (tuned / "cycle2").exists()
-        [place] = (tuned.parent / "its root/my-ws/evals").glob("*/offline_hyps.jsonl")
+        assert not (slow / "cycle2").exists()
+        [place] = (slow.parent / "its root/my-ws/evals").glob("*/offline_hyps.jsonl")
         kept, count = len(transcripts(place)), heard()
         await press(pilot, "escape")
         assert "Go on with it on this machine" in lines_of(app.screen.query_one("#fields"))[0]
@@ -209,10 +219,10 @@ async def test_rows_that_fail_are_named_and_r_does_just_those_again(tuned, heard
     assert heard() == 12
 
 
-async def test_leaving_lets_it_go_on_and_the_next_start_follows_it(tuned, heard):
-    app = ClinasrApp(open_workspace(tuned))
+async def test_leaving_lets_it_go_on_and_the_next_start_follows_it(slow, heard):
+    app = ClinasrApp(open_workspace(slow))
     async with app.run_test(size=SIZE) as pilot:
-        await set_up(pilot, tuned)
+        await set_up(pilot, slow)
         await pilot.press("s")
         await until(lambda: heard() >= 3, "it never began")
         await pilot.press("q")
@@ -227,7 +237,7 @@ async def test_leaving_lets_it_go_on_and_the_next_start_follows_it(tuned, heard)
         await until(lambda: app._exit, "it was not left")
     there = heard()
     await until(lambda: heard() > there, "it did not go on")
-    app = ClinasrApp(open_workspace(tuned))
+    app = ClinasrApp(open_workspace(slow))
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         await press(pilot, "E")

@@ -43,13 +43,14 @@ def model(path: Path, texts: dict[str, str], **said: Any) -> Path:
 
 
 def cycle(folder: Path, demo_data: Path, rows: int = 12) -> Path:
-    """A cycle with the first rows of the demo's, their audio, and no transcripts."""
+    """A cycle with the first rows of given data whose audio is there, their audio, and no transcripts."""
     folder.mkdir(parents=True)
-    lines = (demo_data / "cycle1/manifest.jsonl").read_bytes().splitlines(keepends=True)[:rows]
-    (folder / "manifest.jsonl").write_bytes(b"".join(lines))
+    every = (demo_data / "cycle1/manifest.jsonl").read_bytes().splitlines(keepends=True)
+    clips = [(line, json.loads(line)["audio_filepath"]) for line in every]
+    there = [(line, audio) for line, audio in clips if (demo_data / "cycle1" / audio).exists()][:rows]
+    (folder / "manifest.jsonl").write_bytes(b"".join(line for line, _ in there))
     (folder / "audio").mkdir()
-    for line in lines:
-        audio = json.loads(line)["audio_filepath"]
+    for _, audio in there:
         shutil.copy(demo_data / "cycle1" / audio, folder / audio)
     return folder
 
@@ -60,7 +61,7 @@ def transcripts(path: Path) -> list[dict[str, Any]]:
 
 
 def said_by(demo_data: Path, which: str) -> dict[str, str]:
-    """What a real model said of the demo's clips: `cycle1/per_sample.json`, `cycle2/offline_hyps.jsonl`."""
+    """What a real model said of given data's clips: `cycle1/per_sample.json`, `cycle2/offline_hyps.jsonl`."""
     text = (demo_data / which).read_text()
     rows = json.loads(text) if text.lstrip().startswith("[") else map(json.loads, text.splitlines())
     return {Path(row["audio_filepath"]).name: row["hyp"] for row in rows}
