@@ -341,6 +341,13 @@ class ClinasrApp(App[int]):
         self.notices = NOTICES[(NOTICES.index(self.notices) + 1) % len(NOTICES)]
         self.notify(f"When a run ends or gets into trouble: {self.notices}", timeout=4)
 
+    def action_command_palette(self) -> None:
+        """Find an action by its name."""
+        from clinasr_tui.palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
+
     def action_help(self) -> None:
         """Show the keys of this screen."""
         from clinasr_tui.screens.help import HelpScreen

@@ -1,16 +1,30 @@
-"""The command palette's entries, from the action table."""
+"""The command palette, its entries from the action table."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.await_complete import AwaitComplete
+from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from clinasr_tui.actions import Action, actions_for, key_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+class Palette(CommandPalette):
+    """Textual's own, for keys that come faster than it opens and closes."""
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """Leave once, as every dialog."""
+        return super().dismiss(result) if self.is_current else AwaitComplete()
+
+    def _action_command_list(self, action: str) -> None:
+        # A list without room has no lines yet, and turning its pages fails.
+        if self.query_one(CommandList).scrollable_content_region:
+            super()._action_command_list(action)
 
 
 class ActionProvider(Provider):

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from clinasr_tui.style_files import style_path
 from clinasr_tui.text import visible
+from clinasr_tui.widgets.dialog import Dialog
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
 
 
-class YesNoDialog(ModalScreen[bool]):
+class YesNoDialog(Dialog[bool]):
     """Buttons `yes` and `no`; the focus begins on No. Whoever extends it composes them."""
 
     CSS_PATH = style_path("dialogs")

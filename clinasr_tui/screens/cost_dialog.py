@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from clinasr_tui.box.consent import WORD, Consent, TypedWord
 from clinasr_tui.style_files import style_path
 from clinasr_tui.text import visible
+from clinasr_tui.widgets.dialog import Dialog
 from clinasr_tui.widgets.typed_line import TypedLine
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.cost import Offer
 
 
-class CostDialog(ModalScreen[Consent | None]):
+class CostDialog(Dialog[Consent | None]):
     """Returns the consent, or None: anything but the word typed key by key cancels.
 
     `lines` is what it costs, `honest` what to know of stopping when done.

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from clinasr_tui.actions import Action, actions_for, key_names
 from clinasr_tui.style_files import style_path
+from clinasr_tui.widgets.dialog import Dialog
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LIST_KEYS = (("↑ ↓ PgUp PgDn Home End", "move in lists and text"), ("Tab", "to the next part of the screen"))
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """The keys of `screen_id`; any of Esc, ?, q closes it."""
 
     CSS_PATH = style_path("help")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from clinasr_tui.style_files import style_path
 from clinasr_tui.text import visible
+from clinasr_tui.widgets.dialog import Dialog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
 
-class PickDialog(ModalScreen["int | None"]):
+class PickDialog(Dialog["int | None"]):
     """Returns the place of the chosen line; Escape gives None. It opens on line `current`."""
 
     CSS_PATH = style_path("dialogs")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from clinasr_tui.style_files import style_path
 from clinasr_tui.text import visible
+from clinasr_tui.widgets.dialog import Dialog
 from clinasr_tui.widgets.run_status import state_text
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _column(text: Content, width: int) -> Content:
     return cut.pad_right(width - cut.cell_length)
 
 
-class RunSwitcher(ModalScreen["RunRef | None"]):
+class RunSwitcher(Dialog["RunRef | None"]):
     """Enter watches the chosen run; Escape keeps the one in view. `states` is asked once a second."""
 
     CSS_PATH = style_path("dialogs")

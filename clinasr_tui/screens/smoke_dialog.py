@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from clinasr_tui.launch.runs import OVERRIDE_WORD
 from clinasr_tui.style_files import style_path
 from clinasr_tui.text import visible
 from clinasr_tui.typed_word import KeyedWord
+from clinasr_tui.widgets.dialog import Dialog
 from clinasr_tui.widgets.typed_line import TypedLine
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MOST = 4
 
 
-class SmokeDialog(ModalScreen[str]):
+class SmokeDialog(Dialog[str]):
     """Returns the override word if it was typed key by key, else ""; `why` then tells what spoiled it."""
 
     CSS_PATH = style_path("dialogs")

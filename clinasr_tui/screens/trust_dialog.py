@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from clinasr_tui.screens.confirm_dialog import YesNoDialog
 from clinasr_tui.style_files import style_path
 from clinasr_tui.text import visible
+from clinasr_tui.widgets.dialog import Dialog
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -43,7 +43,7 @@ class TrustDialog(YesNoDialog):
                 yield Button("Trust this key (t)", id="yes", variant="primary")
 
 
-class ChangedKeyDialog(ModalScreen[bool]):
+class ChangedKeyDialog(Dialog[bool]):
     """The key is not the one confirmed before: nothing connects, there is no way to accept here."""
 
     CSS_PATH = style_path("dialogs")

@@ -1,4 +1,4 @@
-"""A terminal of any size, a path of no meaning, and the exit code of a program that breaks."""
+"""Any size, keys that come faster than dialogs close, paths of no meaning, the exit code of what breaks."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from functools import partialmethod
 from typing import TYPE_CHECKING
 
 import pytest
-from textual.widgets import Static
+from textual.command import CommandList
+from textual.widgets import OptionList, Static
 
 from clinasr_tui.actions import SCREENS
 from clinasr_tui.app import ClinasrApp, run_app
 from clinasr_tui.flywheel.workspace import open_workspace
+from clinasr_tui.palette import Palette
+from clinasr_tui.screens.pick_dialog import PickDialog
 from tests.support.driving import press, settle
 
 if TYPE_CHECKING:
@@ -28,6 +31,34 @@ async def test_every_screen_bears_a_terminal_of_any_size(two_cycles: Path) -> No
                 await pilot.resize_terminal(*size)
                 await settle(pilot)
             assert app.current_mode == screen
+
+
+async def test_a_second_enter_does_not_take_the_screen_below(two_cycles: Path) -> None:
+    app = ClinasrApp(open_workspace(two_cycles))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "9")
+        app.push_screen(PickDialog("which?", ["this", "that"]))
+        await settle(pilot)
+        choices = app.screen.query_one(OptionList)
+        choices.action_select()
+        choices.action_select()
+        await settle(pilot)
+        assert app.screen.SCREEN_ID == "train"
+        await press(pilot, "ctrl+p", "h", "e", "l", "p", "down")
+        commands = app.screen.query_one(CommandList)
+        commands.action_select()
+        commands.action_select()
+        await settle(pilot)
+        assert not isinstance(app.screen, Palette)
+
+
+async def test_pages_are_turned_in_a_palette_without_room(two_cycles: Path) -> None:
+    app = ClinasrApp(open_workspace(two_cycles))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "ctrl+p", "h")
+        await pilot.resize_terminal(10, 3)
+        await press(pilot, "pagedown", "pageup")
+        assert isinstance(app.screen, Palette)
 
 
 @pytest.mark.parametrize(("screen", "field"), [("E", "model"), ("9", "base")])
