@@ -252,6 +252,9 @@ class CyclesScreen(CockpitScreen):
         if _key_of(step.screen):
             if step.screen == "evaluate":
                 self.session.eval_wish = self._due()
+            turn = current_round(self.session.workspace)
+            if step.screen == "watch" and turn.run is not None:
+                self.session.run_wish = turn.run.folder
             self.app.switch_mode(step.screen)
         else:
             self.notify(step.detail or "This step is done outside of this program.", markup=False, timeout=6)

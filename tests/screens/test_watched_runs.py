@@ -22,7 +22,7 @@ from clinasr_tui.widgets.gpu_view import GpuView
 from clinasr_tui.widgets.loss_chart import LossChart
 from clinasr_tui.widgets.run_status import state_text
 from clinasr_tui.widgets.sample_view import SampleView
-from tests.support.driving import press, settle, text_of
+from tests.support.driving import ended, press, settle, text_of
 
 NARROW = (80, 24)
 RUNNING = RunSnapshot("sft3", Phase.TRAINING, Outcome.RUNNING, epoch=1, max_epochs=3)
@@ -272,9 +272,7 @@ async def test_a_finished_run_that_nobody_heard_yet_is_to_be_transcribed(runs, a
         assert "finished; next: evaluate the new model (E)" in " ".join(line.split())
 
 
-async def test_a_run_that_begins_by_itself_is_named_and_what_was_known_is_of_the_other(
-    runs, app_on, recordings
-):
+async def test_a_run_that_begins_by_itself_is_named_and_the_next_step_leads_to_it(runs, app_on, recordings):
     root = runs("sft3")
     app = app_on(root)
     async with app.run_test(size=NARROW) as pilot:
@@ -290,6 +288,9 @@ async def test_a_run_that_begins_by_itself_is_named_and_what_was_known_is_of_the
         assert app.session.facts.run_outcome is None
         await press(pilot, "1")
         assert "press 5 to watch the run longer" in text_of(app.screen, "#next")
+        await pilot.press("n")
+        await ended(pilot)
+        assert "Watch · longer (2 of 2)" in text_of(app.screen, "TitleLine")
 
 
 # --- paid for ------------------------------------------------------------------------------------
