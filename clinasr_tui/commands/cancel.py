@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from clinasr_tui.commands.host_options import add_ssh, ssh_settings, trusting
 from clinasr_tui.commands.launched import LaunchedRun, add_run, launched_run
-from clinasr_tui.commands.output import add_json, note, print_json, print_lines, shown
+from clinasr_tui.commands.output import add_json, note, print_json, print_lines, typed
 from clinasr_tui.commands.progress import StatusLine
 from clinasr_tui.errors import ExitCode, InputError
 from clinasr_tui.launch.control import STOP_SECONDS, cancel
@@ -91,9 +91,9 @@ def _say(args: argparse.Namespace, found: LaunchedRun, saved: list[Checkpoint], 
         print_lines([f"{run} was over already"])
     for one in saved:
         note(f"saved: {one.name} ({one.file.size / 1e6:.1f} MB)")
-    cycle = shown(found.cycle)
+    cycle = typed(found.cycle)
     if saved:
         note(f"go on from there: clinasr-tui train {cycle} --run {run} --resume")
     else:
         note("no -last checkpoint was saved: there is nothing to resume from")
-    note(f"bring logs and model here: clinasr-tui fetch {shown(found.folder)}")
+    note(f"bring logs and model here: clinasr-tui fetch {typed(found.folder)}")

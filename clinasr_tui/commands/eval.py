@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.commands.host_options import add_place, add_ssh, from_one, ssh_settings, trusting
-from clinasr_tui.commands.output import add_json, add_priority, note, print_json, print_lines, shown
+from clinasr_tui.commands.output import add_json, add_priority, note, print_json, print_lines, shown, typed
 from clinasr_tui.errors import ExitCode
 from clinasr_tui.launch.eval_choices import EvalChoices, prepare, untranscribed_in
 
@@ -207,14 +207,13 @@ def _document(evaluation: Evaluation, done: Evaluated, source: Source) -> dict[s
 def _next(evaluation: Evaluation, done: Evaluated) -> list[str]:
     from clinasr_tui.flywheel.workspace import GENERAL_FILE
 
-    folder = shown(done.folder)
     lines = []
     if evaluation.baseline:
-        lines.append(f"next: clinasr-tui gate {folder}")
+        lines.append(f"next: clinasr-tui gate {typed(done.folder)}")
     elif evaluation.lacks_general and evaluation.choices.general:
         lines.append(
             f"the base's transcripts of the general set are lacking ({shown(evaluation.cycle.folder)}/"
-            f"{GENERAL_FILE}): clinasr-tui eval {shown(evaluation.cycle.folder)} --only-general "
-            f"--general {shown(evaluation.choices.general)} --model BASE"
+            f"{GENERAL_FILE}): clinasr-tui eval {typed(evaluation.cycle.folder)} --only-general "
+            f"--general {typed(evaluation.choices.general)} --model BASE"
         )
     return lines

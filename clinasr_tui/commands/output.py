@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -97,6 +98,11 @@ def table(rows: Sequence[Sequence[str]], *, left: int = 1, indent: str = "  ") -
         ]
         lines.append((indent + "  ".join(cells)).rstrip())
     return lines
+
+
+def typed(path: Path) -> str:
+    """A path as part of a command that can be pasted into a shell."""
+    return shlex.quote(shown(path))
 
 
 def shown(path: Path) -> str:

@@ -92,6 +92,7 @@ def launched_lines(folder: str, host: str | None, gate: Mapping[str, Any]) -> li
     from clinasr_tui.flywheel.cost import costs, money
     from clinasr_tui.launch.runs import rented
 
+    folder = shlex.quote(folder)
     lines = [f"watch it:  clinasr-tui watch {folder}", f"end it:    clinasr-tui cancel {folder}"]
     lines.append(f"afterwards: clinasr-tui fetch {folder}")
     if gate.get("override"):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from clinasr_tui.commands.host_options import add_ssh, ssh_settings, trusting
-from clinasr_tui.commands.output import add_json, note, print_json, shown
+from clinasr_tui.commands.output import add_json, note, print_json, typed
 from clinasr_tui.commands.stop_when_done import StopWhenDone
 from clinasr_tui.errors import ClinasrError, ExitCode
 from clinasr_tui.flywheel.workspace import MIRROR_FOLDER
@@ -128,7 +128,7 @@ async def _follow(args: argparse.Namespace, ssh: SshSettings, launched: Launched
     if launched is not None and snapshot.outcome is Outcome.INTERRUPTED:
         note(_going_on(launched))
     if launched is not None and complete_record(launched.folder, snapshot, watch.mirror_path("exit.json")):
-        note(f"its result can be brought here: clinasr-tui fetch {shown(launched.folder)}")
+        note(f"its result can be brought here: clinasr-tui fetch {typed(launched.folder)}")
     return snapshot
 
 
@@ -140,7 +140,7 @@ def _has_gone(watch: RunWatch) -> bool:
 
 def _going_on(launched: LaunchedRun) -> str:
     """How a run that was stopped goes on."""
-    again = f"clinasr-tui train {shown(launched.cycle)} --run {launched.handle.run} --resume"
+    again = f"clinasr-tui train {typed(launched.cycle)} --run {launched.handle.run} --resume"
     more = " --slurm-option time=HH:MM:SS (if it needs more)" if launched.handle.job else ""
     return f"go on from its -last checkpoint, if it has saved one: {again}{more}"
 

@@ -71,6 +71,9 @@ class NemoFile:
 
 def read_nemo(path: Path) -> NemoFile:
     """Inspect a .nemo. Raises InputError for what is none, is damaged or means harm."""
+    if path.is_fifo():
+        # Opening it would wait for whoever writes.
+        raise InputError("no .nemo file: it is a named pipe", where=str(path), remedy=_REMEDY)
     with open_input(path, "model") as stream, reading(path, "model"):
         size = stream.seek(0, io.SEEK_END)
         stream.seek(0)

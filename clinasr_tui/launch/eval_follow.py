@@ -26,7 +26,7 @@ QUIET_SECONDS = 20.0
 """Silence after which it is asked whether the transcription still lives."""
 _EXIT, _ERRORS = "exit.json", "stderr.log"
 _TAIL = 1 << 14
-_OUT_OF_MEMORY = 137
+_KILLED = 137
 
 
 async def follow(
@@ -104,8 +104,10 @@ def failure(mirror: Mirror, refused: str, where: str) -> RemoteError:
     if left.get("asked"):
         what = f"the transcription was stopped ({visible(str(left['asked']))})"
         return RemoteError(what, where=where, remedy=again)
-    if left.get("oom") or left.get("exit_code") == _OUT_OF_MEMORY:
-        what = "the transcription was killed: the machine's memory was full"
+    if left.get("oom") or left.get("exit_code") == _KILLED:
+        known = "the machine's memory was full"
+        guess = f"SIGKILL, which most often means that {known}"
+        what = f"the transcription was killed: {known if left.get('oom') else guess}"
         return RemoteError(what, where=where, remedy=f"{again[:-1]}, best with a smaller --batch-size.")
     if "No module named" in last:
         remedy = "Name the Python that has NeMo (--python), or install it: pip install 'clinasr-tui[nemo]'."

@@ -187,8 +187,8 @@ def _begun(part: Path, file: HostFile) -> int:
     free = shutil.disk_usage(part.parent).free
     if file.size - done + _SPARE > free:
         raise InputError(
-            f"{visible(file.path)} needs {(file.size - done) / 1e9:.1f} GB, this disk has "
-            f"{free / 1e9:.1f} GB left",
+            f"{visible(file.path)} needs {(file.size - done) / 1e6:,.1f} MB and {_SPARE >> 20} MiB to spare, "
+            f"this disk has {free / 1e6:,.1f} MB left",
             where=str(part.parent),
             remedy="Make room, then fetch again.",
         )

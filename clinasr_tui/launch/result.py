@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ async def fetch_result(
             raise NotReadyError(
                 "the run is going on, and its model is rewritten until it is over",
                 where=handle.run,
-                remedy=f"Watch it (clinasr-tui watch {folder}), fetch afterwards",
+                remedy=f"Watch it (clinasr-tui watch {shlex.quote(str(folder))}), fetch afterwards",
             )
         await settle_by_name(handle, host)
         snapshot = await close_record(folder, ssh)

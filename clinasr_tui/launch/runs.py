@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -123,7 +124,7 @@ def split_of(cycle: Cycle) -> tuple[Path, Path]:
         raise InputError(
             f"not split yet: {TRAIN_FILE} and {VALIDATION_FILE} are not both there",
             where=str(cycle.folder),
-            remedy=f"Run: clinasr-tui split {cycle.folder / 'manifest.jsonl'}",
+            remedy=f"Run: clinasr-tui split {shlex.quote(str(cycle.folder / 'manifest.jsonl'))}",
         )
     return cycle.train, cycle.validation
 

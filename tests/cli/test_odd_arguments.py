@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
 
 from clinasr_tui.cli import main
+from clinasr_tui.commands.output import typed
+from clinasr_tui.commands.train_output import launched_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,3 +45,11 @@ def test_a_home_folder_nobody_has_is_a_wrong_path(
     told = capsys.readouterr().err
     assert len(told.splitlines()) == 1
     assert path in told
+
+
+def test_a_command_to_paste_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "o'brien $(id)" / "cycle1"
+    monkeypatch.chdir(tmp_path)
+    assert shlex.split(typed(folder)) == ["o'brien $(id)/cycle1"]
+    lines = launched_lines(str(folder), None, {})
+    assert [shlex.split(line)[-1] for line in lines[:3]] == [str(folder)] * 3

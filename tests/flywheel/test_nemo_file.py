@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
 import time
 import tracemalloc
@@ -230,3 +231,10 @@ def test_any_types_are_survived(tmp_path_factory: pytest.TempPathFactory, config
     path = tmp_path_factory.mktemp("n") / "m.nemo"
     nemo(path, plain("./model_config.yaml", yaml.safe_dump(config).encode()))
     assert read_nemo(path).decoder in Decoder
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "model.nemo"
+    os.mkfifo(path)
+    with pytest.raises(InputError, match="named pipe"):
+        read_nemo(path)
