@@ -5,7 +5,7 @@ from __future__ import annotations
 import filecmp
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -86,7 +86,9 @@ def write_together(files: Mapping[Path, bytes | Iterable[bytes]], *, replace: bo
                 raise _unwritable(path, error) from None
     finally:
         for temporary, _ in written:
-            temporary.unlink(missing_ok=True)
+            # A disk that can only be read refuses even what is not there.
+            with suppress(OSError):
+                temporary.unlink()
 
 
 def _expect_no_other(path: Path, content: Path) -> None:

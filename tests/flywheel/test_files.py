@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.files import write_atomically, write_together
+from tests.support.small_disk import mounted
 
 
 def test_writes_bytes_and_chunks(tmp_path: Path) -> None:
@@ -37,3 +39,10 @@ def test_a_folder_in_the_way_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         write_atomically(tmp_path / "a", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_disk_that_can_only_be_read_is_one_clear_line(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "1m") as disk:
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        with pytest.raises(InputError, match="Read-only file system"):
+            write_atomically(disk / "a", b"x")
