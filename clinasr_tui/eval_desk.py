@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.desk import Desk
 from clinasr_tui.errors import HostKeyError
-from clinasr_tui.launch.effort import Evaluating
+from clinasr_tui.evaluation.evaluating import Evaluating
 from clinasr_tui.messages import EvalChanged, EvalEnded
 
 if TYPE_CHECKING:
-    from clinasr_tui.launch.eval_choices import Evaluation
+    from clinasr_tui.evaluation.choices import Evaluation
     from clinasr_tui.launch.flow import Progress
 
 _TELL_SECONDS = 0.1
@@ -99,7 +99,7 @@ class EvalDesk(Desk):
                 self._post(EvalEnded())
 
     async def _made(self, held: Evaluating) -> None:
-        from clinasr_tui.launch.evaluate import evaluate
+        from clinasr_tui.evaluation.evaluate import evaluate
         from clinasr_tui.remote.hosts import open_host
 
         evaluation = held.evaluation

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from clinasr_tui.commands.host_options import add_place, add_ssh, from_one, ssh_settings, trusting
 from clinasr_tui.commands.output import add_json, add_priority, note, print_json, print_lines, shown, typed
 from clinasr_tui.errors import ExitCode
-from clinasr_tui.launch.eval_choices import EvalChoices, prepare, untranscribed_in
+from clinasr_tui.evaluation.choices import EvalChoices, prepare, untranscribed_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clinasr_tui.commands.sources import Source
-    from clinasr_tui.launch.eval_choices import Evaluation
-    from clinasr_tui.launch.eval_rows import Untranscribed
-    from clinasr_tui.launch.evaluate import Evaluated
+    from clinasr_tui.evaluation.choices import Evaluation
+    from clinasr_tui.evaluation.evaluate import Evaluated
+    from clinasr_tui.evaluation.rows import Untranscribed
     from clinasr_tui.remote.host import SshSettings
 
 _NAMED = 5
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 once it is scored, whatever the verdict; rows without a transcript are told."""
-    from clinasr_tui.launch.evaluate import made_before
+    from clinasr_tui.evaluation.evaluate import made_before
 
     evaluation = prepare(args.cycle, _choices(args))
     ssh = ssh_settings(args, args.cycle, evaluation.host)
@@ -121,7 +121,7 @@ def _what(evaluation: Evaluation) -> list[str]:
 
 async def _evaluate(args: argparse.Namespace, evaluation: Evaluation, ssh: SshSettings) -> Evaluated:
     from clinasr_tui.commands.train_output import Steps
-    from clinasr_tui.launch.evaluate import evaluate
+    from clinasr_tui.evaluation.evaluate import evaluate
     from clinasr_tui.remote.hosts import open_host
 
     with Steps() as steps:
@@ -189,8 +189,8 @@ def _tell(args: argparse.Namespace, evaluation: Evaluation, done: Evaluated) -> 
 
 def _document(evaluation: Evaluation, done: Evaluated, source: Source) -> dict[str, Any]:
     """As `score`, and where it is from."""
+    from clinasr_tui.evaluation.choices import eval_info
     from clinasr_tui.flywheel.leaderboard import to_json
-    from clinasr_tui.launch.eval_choices import eval_info
 
     info = eval_info(done.folder)
     return {

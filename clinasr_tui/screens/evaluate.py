@@ -11,9 +11,9 @@ from textual.content import Content
 from textual.widgets import Static
 
 from clinasr_tui.errors import ClinasrError
+from clinasr_tui.evaluation.draft import FIELDS, EvalDraft, Standing, assess, draft_of, parsed
 from clinasr_tui.flywheel.stepper import current_round
 from clinasr_tui.launch.draft import THIS_MACHINE
-from clinasr_tui.launch.eval_draft import FIELDS, EvalDraft, Standing, assess, draft_of, parsed
 from clinasr_tui.screens.choice import neighbour
 from clinasr_tui.screens.confirm_dialog import ConfirmDialog
 from clinasr_tui.screens.settings_form import Options, SettingsForm, host_lines
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from clinasr_tui.eval_desk import EvalDesk
+    from clinasr_tui.evaluation.choices import Evaluation
     from clinasr_tui.flywheel.workspace import Cycle
-    from clinasr_tui.launch.eval_choices import Evaluation
     from clinasr_tui.messages import EvalChanged
     from clinasr_tui.session import EvalWish
 

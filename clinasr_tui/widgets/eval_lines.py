@@ -15,7 +15,7 @@ from clinasr_tui.widgets.figures import Line, heading
 
 if TYPE_CHECKING:
     from clinasr_tui.errors import ClinasrError
-    from clinasr_tui.launch.eval_draft import EvalDraft, Standing
+    from clinasr_tui.evaluation.draft import EvalDraft, Standing
 
 _COLUMNS = (Column("", 13), Column("", 0), Column("", 3))
 _WHAT = ("model", "general", "only_general", "out_cycle", "again")

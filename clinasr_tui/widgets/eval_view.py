@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from clinasr_tui.evaluation.evaluate import SCORING
+from clinasr_tui.evaluation.told import TRANSCRIBING
+from clinasr_tui.evaluation.transcription import CONTACT, FETCHING
 from clinasr_tui.launch.draft import THIS_MACHINE
-from clinasr_tui.launch.eval_told import TRANSCRIBING
-from clinasr_tui.launch.evaluate import SCORING
 from clinasr_tui.launch.flow import Step
 from clinasr_tui.launch.plan import Backend
-from clinasr_tui.launch.transcription import CONTACT, FETCHING
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.figures import change_style, interval_text, percent_text, score_text
 from clinasr_tui.widgets.launch_steps import launch_steps
@@ -20,9 +20,9 @@ from clinasr_tui.widgets.launch_steps import launch_steps
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from clinasr_tui.evaluation.evaluating import Evaluating
+    from clinasr_tui.evaluation.rows import Untranscribed
     from clinasr_tui.flywheel.comparison import Slice
-    from clinasr_tui.launch.effort import Evaluating
-    from clinasr_tui.launch.eval_rows import Untranscribed
 
 _NAMED = 3
 """Rows without a transcript that are named; eval_info.json names all."""

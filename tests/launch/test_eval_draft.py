@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from clinasr_tui.errors import InputError
+from clinasr_tui.evaluation.begun import note_begun
+from clinasr_tui.evaluation.choices import EvalChoices, prepare
+from clinasr_tui.evaluation.draft import EvalDraft, assess, draft_of, models, parsed
+from clinasr_tui.evaluation.evaluate import names_of
 from clinasr_tui.flywheel.bases import DEFAULT_BASE
 from clinasr_tui.flywheel.workspace import open_workspace
 from clinasr_tui.launch.draft import THIS_MACHINE
-from clinasr_tui.launch.eval_begun import note_begun
-from clinasr_tui.launch.eval_choices import EvalChoices, prepare
-from clinasr_tui.launch.eval_draft import EvalDraft, assess, draft_of, models, parsed
-from clinasr_tui.launch.evaluate import names_of
 from clinasr_tui.launch.plan import Backend
 from tests.support.evaluating import cycle, model
 

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clinasr_tui.errors import RemoteError
-from clinasr_tui.launch.eval_plan import EvalPlaces
-from clinasr_tui.launch.eval_rows import PackedRows, pack_rows, unpack_rows
-from clinasr_tui.launch.eval_told import Reading, Told
+from clinasr_tui.evaluation.plan import EvalPlaces
+from clinasr_tui.evaluation.rows import PackedRows, pack_rows, unpack_rows
+from clinasr_tui.evaluation.told import Reading, Told
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from clinasr_tui.errors import InputError, RemoteError
-from clinasr_tui.launch.eval_begun import begun
-from clinasr_tui.launch.eval_choices import EvalChoices, Evaluation, prepare, untranscribed_in
-from clinasr_tui.launch.evaluate import Evaluated, evaluate
+from clinasr_tui.evaluation.begun import begun
+from clinasr_tui.evaluation.choices import EvalChoices, Evaluation, prepare, untranscribed_in
+from clinasr_tui.evaluation.evaluate import Evaluated, evaluate
 from clinasr_tui.launch.plan import Backend
 from clinasr_tui.remote.host import SshSettings
 from clinasr_tui.remote.hosts import open_host
@@ -459,7 +459,7 @@ async def test_a_killed_client_finds_the_work_that_went_on(
     first = asyncio.create_task(evaluated(evaluation))
     await until(lambda: len(called(tmp_path)) >= 3, "it never began")
     # As a kill would: nobody is told to end the work.
-    from clinasr_tui.launch import transcription
+    from clinasr_tui.evaluation import transcription
 
     original, transcription.cancel = transcription.cancel, _nothing  # type: ignore[assignment]
     try:
@@ -603,7 +603,7 @@ async def test_a_container_killed_midway_is_said_and_goes_on(
 
     evaluation = prepare(cycle1, given)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clinasr_tui.launch.eval_follow.QUIET_SECONDS", 1.0)
+        patch.setattr("clinasr_tui.evaluation.follow.QUIET_SECONDS", 1.0)
         with pytest.raises(RemoteError, match=r"killed.*Run the same command again"):
             await evaluated(evaluation, tell)
     done = await evaluated(evaluation)

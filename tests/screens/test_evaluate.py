@@ -13,14 +13,14 @@ from textual.widgets import Input
 
 from clinasr_tui.app import LEAVES, READONLY, ClinasrApp
 from clinasr_tui.errors import RemoteError
+from clinasr_tui.evaluation.choices import EvalChoices, prepare
+from clinasr_tui.evaluation.evaluate import Evaluated
+from clinasr_tui.evaluation.evaluating import Evaluating
+from clinasr_tui.evaluation.rows import Untranscribed
+from clinasr_tui.evaluation.told import TRANSCRIBING
+from clinasr_tui.evaluation.transcription import CONTACT
 from clinasr_tui.flywheel.workspace import open_workspace
-from clinasr_tui.launch.effort import Evaluating
-from clinasr_tui.launch.eval_choices import EvalChoices, prepare
-from clinasr_tui.launch.eval_rows import Untranscribed
-from clinasr_tui.launch.eval_told import TRANSCRIBING
-from clinasr_tui.launch.evaluate import Evaluated
 from clinasr_tui.launch.flow import Progress, Step
-from clinasr_tui.launch.transcription import CONTACT
 from clinasr_tui.messages import EvalChanged
 from clinasr_tui.screens.confirm_dialog import ConfirmDialog
 from clinasr_tui.screens.evaluate import EvaluateScreen

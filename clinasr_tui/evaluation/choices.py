@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinasr_tui.errors import InputError
+from clinasr_tui.evaluation.plan import EvalPlaces, EvalPlan
 from clinasr_tui.flywheel.files import open_input
 from clinasr_tui.flywheel.nemo_file import read_nemo
 from clinasr_tui.flywheel.tuned_models import FETCHED_NAME
 from clinasr_tui.flywheel.workspace import RUN_INFO_FILE, open_cycle, open_workspace
 from clinasr_tui.launch.control import handle_of
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
-from clinasr_tui.launch.eval_plan import EvalPlaces, EvalPlan
 from clinasr_tui.launch.places import DEFAULT_ROOT, file_name, program_here
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.record import read_record

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import ClinasrError, InputError, RemoteError
+from clinasr_tui.evaluation.follow import exit_record, failure, follow
+from clinasr_tui.evaluation.rows import Heard, PackedRows, pack_rows, unpack_rows
+from clinasr_tui.evaluation.told import Reading
 from clinasr_tui.flywheel.files import write_atomically
 from clinasr_tui.flywheel.workspace import MIRROR_FOLDER, REEVAL_FILE
 from clinasr_tui.launch.control import RunHandle, cancel, is_alive, settle_by_name
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
-from clinasr_tui.launch.eval_follow import exit_record, failure, follow
-from clinasr_tui.launch.eval_rows import Heard, PackedRows, pack_rows, unpack_rows
-from clinasr_tui.launch.eval_told import Reading
 from clinasr_tui.launch.fetch import open_folder
 from clinasr_tui.launch.flow import (
     Progress,
@@ -42,7 +42,7 @@ from clinasr_tui.remote.mirror import Mirror
 from clinasr_tui.remote.scripts import succeeds
 
 if TYPE_CHECKING:
-    from clinasr_tui.launch.eval_plan import EvalPlan
+    from clinasr_tui.evaluation.plan import EvalPlan
     from clinasr_tui.remote.host import Host
 
 RECORD_FILE = "evaluation.json"

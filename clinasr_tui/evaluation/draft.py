@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.flywheel.bases import DEFAULT_BASE
-from clinasr_tui.flywheel.files import open_input
-from clinasr_tui.flywheel.tuned_models import FETCHED_NAME, tuned_models
-from clinasr_tui.launch.draft import THIS_MACHINE, Field
-from clinasr_tui.launch.eval_begun import begun
-from clinasr_tui.launch.eval_choices import (
+from clinasr_tui.evaluation.begun import begun
+from clinasr_tui.evaluation.choices import (
     EVALS_FOLDER,
     EvalChoices,
     Evaluation,
@@ -21,15 +17,19 @@ from clinasr_tui.launch.eval_choices import (
     prepare,
     untranscribed_in,
 )
-from clinasr_tui.launch.evaluate import made_before, names_of
+from clinasr_tui.evaluation.evaluate import made_before, names_of
+from clinasr_tui.evaluation.transcription import has_begun, known_python
+from clinasr_tui.flywheel.bases import DEFAULT_BASE
+from clinasr_tui.flywheel.files import open_input
+from clinasr_tui.flywheel.tuned_models import FETCHED_NAME, tuned_models
+from clinasr_tui.launch.draft import THIS_MACHINE, Field
 from clinasr_tui.launch.plan import Backend
-from clinasr_tui.launch.transcription import has_begun, known_python
 from clinasr_tui.remote.local import LocalHost
 from clinasr_tui.text import typed_path
 
 if TYPE_CHECKING:
+    from clinasr_tui.evaluation.plan import EvalPlan
     from clinasr_tui.flywheel.workspace import Cycle, RunRef, Workspace
-    from clinasr_tui.launch.eval_plan import EvalPlan
 
 FIELDS = (
     Field(

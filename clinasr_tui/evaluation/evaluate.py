@@ -16,21 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import InputError, RemoteError
+from clinasr_tui.evaluation.begun import forget_begun, note_begun
+from clinasr_tui.evaluation.choices import EVAL_INFO_FILE, eval_info
+from clinasr_tui.evaluation.transcription import transcribe
 from clinasr_tui.flywheel.files import write_atomically
 from clinasr_tui.flywheel.manifest import read_manifest
 from clinasr_tui.flywheel.workspace import BASELINE_FILE, GENERAL_FILE, MANIFEST_FILE, REEVAL_FILE
-from clinasr_tui.launch.eval_begun import forget_begun, note_begun
-from clinasr_tui.launch.eval_choices import EVAL_INFO_FILE, eval_info
 from clinasr_tui.launch.flow import Progress, told
-from clinasr_tui.launch.transcription import transcribe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clinasr_tui.launch.eval_choices import Evaluation
-    from clinasr_tui.launch.eval_rows import Untranscribed
+    from clinasr_tui.evaluation.choices import Evaluation
+    from clinasr_tui.evaluation.rows import Untranscribed
+    from clinasr_tui.evaluation.transcription import Transcripts
     from clinasr_tui.launch.flow import Tell
-    from clinasr_tui.launch.transcription import Transcripts
     from clinasr_tui.remote.host import Host
 
 SCORING = "scoring"

@@ -16,7 +16,7 @@ from clinasr_tui.training.log_lines import LogLines
 from clinasr_tui.training.run_reader import RunReader
 
 if TYPE_CHECKING:
-    from clinasr_tui.launch.eval_told import Reading
+    from clinasr_tui.evaluation.told import Reading
     from clinasr_tui.launch.flow import Progress
     from clinasr_tui.remote.host import Host
     from clinasr_tui.remote.mirror import Mirror
