@@ -16,6 +16,7 @@ those with an error are. A batch that does not fit into memory is halved. Standa
 # ruff: noqa: PTH118, PTH120, PTH123, UP031
 
 import contextlib
+import gc
 import json
 import os
 import platform
@@ -29,6 +30,8 @@ FIELDS = ("term", "entity_category", "ipa_source", "voice_id", "noise_level", "c
 KEPT = ".kept"
 """Beside `out` while failed rows are tried again: the rows of before."""
 OUT_OF_MEMORY = ("out of memory", "cublas_status_alloc_failed", "cudnn_status_alloc_failed")
+NO_ROOM_AFTER = 3
+"""Rows that do not fit alone, before any was heard, after which the memory is taken for full."""
 
 
 class AudioFault(Exception):  # noqa: N818 (why a row cannot be transcribed)
@@ -158,8 +161,17 @@ def has_error(line: bytes) -> bool:
     return bool(json.loads(line.decode("utf-8")).get("error"))
 
 
+class NoRoomError(Exception):
+    """Not one row fits into memory."""
+
+
 class Transcriber:
     """The model, and how many rows fit into memory at a time."""
+
+    spoilt = False
+    """Memory ran out: NeMo's decoder may be half made then (its CUDA graphs), and fails ever after."""
+    starved = 0
+    """Rows that did not fit alone, as long as none was heard; -1 from the first one heard on."""
 
     def __init__(self, spec: "dict[str, Any]") -> None:
         import torch
@@ -167,11 +179,14 @@ class Transcriber:
         self.torch = torch
         wanted = str(spec.get("device", "auto"))
         self.device = wanted if wanted != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-        self.model = load(str(spec["model"]), self.device)
+        self.source = str(spec["model"])
+        self.model = load(self.source, self.device)
         self.batch_size = int(spec.get("batch_size") or 0) or (32 if self.device == "cuda" else 8)
 
     def texts(self, paths: "list[str]") -> "list[str]":
         """What is heard in the files, in their order."""
+        if self.spoilt:
+            self.reload()
         with self.torch.inference_mode():
             found = self.model.transcribe(paths, batch_size=len(paths), num_workers=0, verbose=False)
         # RNNT models of some versions return (best, all) hypotheses.
@@ -181,24 +196,47 @@ class Transcriber:
             raise ValueError("%d of %d files were read" % (len(best), len(paths)))
         return [one if isinstance(one, str) else one.text for one in best]
 
+    def reload(self) -> None:
+        """The model as it was at first."""
+        self.model = None
+        gc.collect()
+        with contextlib.suppress(Exception):
+            self.torch.cuda.empty_cache()
+        self.model = load(self.source, self.device)
+        self.spoilt = False
+
     def batch(self, paths: "list[str]") -> "list[tuple[str, str]]":
-        """(text, error) for each file; what does not fit is halved, what fails goes row by row."""
+        """(text, error) for each file; what does not fit is halved, what fails goes row by row.
+
+        Raises NoRoomError where nothing fits.
+        """
         try:
-            return [(text, "") for text in self.texts(paths)]
+            found = [(text, "") for text in self.texts(paths)]
         except Exception as error:
             what = "%s: %s" % (type(error).__name__, " ".join(str(error).split())[:200])
-            short = any(part in what.lower() for part in OUT_OF_MEMORY)
+        else:
+            self.starved = -1
+            return found
+        short = any(part in what.lower() for part in OUT_OF_MEMORY)
+        self.spoilt |= short
+        if len(paths) == 1:
             if short:
-                with contextlib.suppress(Exception):
-                    self.torch.cuda.empty_cache()
-            if len(paths) == 1:
-                return [("", what)]
-            if short:
-                self.batch_size = max(1, min(self.batch_size, len(paths)) // 2)
-                say("note", message="out of memory: going on with %d rows at a time" % self.batch_size)
-            size = self.batch_size if short else 1
-            parts = (paths[at : at + size] for at in range(0, len(paths), size))
-            return [one for part in parts for one in self.batch(part)]
+                self.starve(what)
+            return [("", what)]
+        size = 1
+        if short:
+            size = self.batch_size = max(1, min(self.batch_size, len(paths)) // 2)
+            say("note", message="out of memory: going on with %d rows at a time" % size)
+        parts = (paths[at : at + size] for at in range(0, len(paths), size))
+        return [one for part in parts for one in self.batch(part)]
+
+    def starve(self, what: str) -> None:
+        """Count a row that does not fit alone: each costs a new model, in vain where none ever fits."""
+        self.starved += self.starved >= 0
+        if self.starved >= NO_ROOM_AFTER:
+            raise NoRoomError(
+                "not one row fits into memory, free some (nvidia-smi says what holds it): %s" % what
+            )
 
 
 def load(model: str, device: str) -> "Any":
@@ -364,7 +402,7 @@ def main() -> None:
         job = Job(spec)
         job.run()
         job.report("end")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, NoRoomError) as error:
         say("refused", message=" ".join(str(error).split()))
         sys.exit(2)
 

@@ -116,10 +116,56 @@ def test_a_batch_that_does_not_fit_is_halved(
     assert "going on with 3 rows at a time" in capsys.readouterr().out
 
 
-def test_a_row_that_never_fits_is_an_error(manifest: Path, stand_in: type[StandIn]) -> None:
-    stand_in.fits = 0
+def test_a_row_that_never_fits_is_an_error(
+    manifest: Path, stand_in: type[StandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = stand_in.texts
+
+    def texts(self: StandIn, paths: list[str]) -> list[str]:
+        if any(Path(path).stem == "clip6" for path in paths):
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return heard(self, paths)
+
+    monkeypatch.setattr(stand_in, "texts", texts)
     rows = transcribed(manifest)
-    assert all("out of memory" in row["error"] for row in rows if row["audio_filepath"] == "clip0.wav")
+    assert "out of memory" in rows[6]["error"]
+    assert sum("error" not in row for row in rows) == 6
+
+
+def test_where_no_row_fits_it_ends_and_says_so(manifest: Path, stand_in: type[StandIn]) -> None:
+    stand_in.fits = 0
+    with pytest.raises(transcribe.NoRoomError, match=r"not one row fits into memory.*CUDA out of memory"):
+        transcribed(manifest)
+    assert stand_in.calls == [3, 1, 1, 1]
+
+
+def test_a_model_that_ran_out_of_memory_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NeMo 2.7.3 on a GPU: graphs half made fail every later call with "no attribute 'replay'"."""
+    made: list[str] = []
+
+    class Model:
+        spoilt = False
+
+        def transcribe(self, paths: list[str], **_: object) -> list[str]:
+            if self.spoilt:
+                raise AttributeError("'NoneType' object has no attribute 'replay'")
+            if len(paths) > 2:
+                self.spoilt = True
+                raise RuntimeError("CUDA out of memory. Tried to allocate 12.00 MiB")
+            return list(paths)
+
+    def load(model: str, _device: str) -> Model:
+        made.append(model)
+        return Model()
+
+    monkeypatch.setattr(transcribe, "load", load)
+    one = Transcriber.__new__(Transcriber)
+    one.torch = SimpleNamespace(inference_mode=nullcontext, cuda=None)
+    one.device, one.batch_size, one.source = "cpu", 4, "a.nemo"
+    one.model = load("a.nemo", "cpu")
+    assert one.batch(["a", "b", "c", "d"]) == [("a", ""), ("b", ""), ("c", ""), ("d", "")]
+    assert made == ["a.nemo"] * 2
+    assert one.batch_size == 2
 
 
 class OneDropped:

@@ -20,6 +20,7 @@ class ASRModel:
 
     def __init__(self, said):
         self.said = said
+        self.spoilt = False
 
     @classmethod
     def restore_from(cls, path, map_location=None):
@@ -44,7 +45,11 @@ class ASRModel:
             tar.addfile(member, io.BytesIO(content))
 
     def transcribe(self, paths, batch_size, num_workers, verbose):
+        if self.spoilt:
+            # Seen with NeMo 2.7.3 on a GPU: a decoder that ran out of memory making its graphs.
+            raise AttributeError("'NoneType' object has no attribute 'replay'")
         if len(paths) > self.said.get("fits", 1000):
+            self.spoilt = True
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB (a stand-in says so)")
         found = []
         for path in paths:
