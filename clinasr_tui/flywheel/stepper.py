@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -220,7 +221,7 @@ def _split(turn: Round, manifest: Step, gate: Step) -> Step:
     if gate.state is not StepState.DONE:
         return step(StepState.BLOCKED, "after the gate")
     folder = turn.base.folder.name
-    return step(StepState.READY, f"run: clinasr-tui split {folder}/manifest.jsonl")
+    return step(StepState.READY, f"run: clinasr-tui split {shlex.quote(f'{folder}/manifest.jsonl')}")
 
 
 def _box(turn: Round, facts: Facts) -> Step:

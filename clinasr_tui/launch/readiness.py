@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,7 +58,7 @@ def readiness(
                 f"pre-flight found {report.errors} error{'s' if report.errors > 1 else ''}"
                 + (f", the first: {first.message}" if first else ""),
                 where=f"{side}:{first.line}" if first else str(side),
-                remedy=f"See all: clinasr-tui check {side}",
+                remedy=f"See all: clinasr-tui check {shlex.quote(str(side))}",
             )
         if report.warnings:
             warnings.append(f"{side}: {report.warnings} warnings (clinasr-tui check names them)")
