@@ -120,7 +120,8 @@ async def _listen(box: Path, **options: object) -> asyncssh.SSHAcceptor:
 async def _play(workspace: Path, speed: float, patience: float, entered: asyncio.Event) -> None:
     """Replay the runs, one after the other, from the first login on; after each, what its model gave."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(entered.wait(), patience)
+        async with asyncio.timeout(patience):
+            await entered.wait()
     for run, number in RUNS.items():
         run_dir = home_folder(workspace) / run if run == FIRST_RUN else begin_run(workspace, run)
         await replay(RECORDINGS / run, run_dir, speed)

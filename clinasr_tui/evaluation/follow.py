@@ -54,7 +54,8 @@ async def follow(
     try:
         while not pump.done():
             with suppress(TimeoutError):
-                await asyncio.wait_for(inbox.news.wait(), _LOOK_SECONDS)
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await inbox.news.wait()
             inbox.news.clear()
             inbox.lines = LogLines()
             inbox.taken.set()

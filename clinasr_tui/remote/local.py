@@ -49,7 +49,8 @@ class LocalProcess:
         """Close standard input, then end the command if it does not end by itself."""
         self._stdin.close()
         try:
-            await asyncio.wait_for(self._drain(), _GRACE)
+            async with asyncio.timeout(_GRACE):
+                await self._drain()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 self._child.kill()

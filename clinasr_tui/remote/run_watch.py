@@ -213,7 +213,8 @@ class RunWatch:
         try:
             while not pump.done():
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(inbox.news.wait(), _JUDGE_EVERY)
+                    async with asyncio.timeout(_JUDGE_EVERY):
+                        await inbox.news.wait()
                 inbox.news.clear()
                 self._heard_at = inbox.heard_at or self._heard_at
                 if inbox.fresh and inbox.greeted:

@@ -101,7 +101,8 @@ class SshProcess:
             self._process.stdin.write_eof()
         self._process.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait_closed(), _GRACE)
+            async with asyncio.timeout(_GRACE):
+                await self._process.wait_closed()
         self._stderr.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._stderr
@@ -176,7 +177,8 @@ class SshHost:
             connection = self._chain.pop()
             connection.close()
             try:
-                await asyncio.wait_for(connection.wait_closed(), _GRACE)
+                async with asyncio.timeout(_GRACE):
+                    await connection.wait_closed()
             except (TimeoutError, asyncssh.Error, OSError):
                 connection.abort()
 
