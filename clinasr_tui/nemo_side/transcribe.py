@@ -31,7 +31,7 @@ KEPT = ".kept"
 """Beside `out` while failed rows are tried again: the rows of before."""
 OUT_OF_MEMORY = ("out of memory", "cublas_status_alloc_failed", "cudnn_status_alloc_failed")
 NO_ROOM_AFTER = 3
-"""Rows that do not fit alone, before any was heard, after which the memory is taken for full."""
+"""Rows that do not fit alone, before any was heard, after which no other is tried: each costs a new model."""
 
 
 class AudioFault(Exception):  # noqa: N818 (why a row cannot be transcribed)
@@ -206,22 +206,19 @@ class Transcriber:
         self.spoilt = False
 
     def batch(self, paths: "list[str]") -> "list[tuple[str, str]]":
-        """(text, error) for each file; what does not fit is halved, what fails goes row by row.
-
-        Raises NoRoomError where nothing fits.
-        """
+        """(text, error) for each file; what does not fit is halved, what fails goes row by row."""
         try:
             found = [(text, "") for text in self.texts(paths)]
-        except Exception as error:
-            what = "%s: %s" % (type(error).__name__, " ".join(str(error).split())[:200])
-        else:
             self.starved = -1
             return found
+        except Exception as error:
+            what = "%s: %s" % (type(error).__name__, " ".join(str(error).split())[:200])
         short = any(part in what.lower() for part in OUT_OF_MEMORY)
         self.spoilt |= short
         if len(paths) == 1:
-            if short:
-                self.starve(what)
+            self.starved += short and self.starved >= 0
+            if self.starved >= NO_ROOM_AFTER:
+                raise NoRoomError("not one row fits into memory, free some (see nvidia-smi): %s" % what)
             return [("", what)]
         size = 1
         if short:
@@ -229,14 +226,6 @@ class Transcriber:
             say("note", message="out of memory: going on with %d rows at a time" % size)
         parts = (paths[at : at + size] for at in range(0, len(paths), size))
         return [one for part in parts for one in self.batch(part)]
-
-    def starve(self, what: str) -> None:
-        """Count a row that does not fit alone: each costs a new model, in vain where none ever fits."""
-        self.starved += self.starved >= 0
-        if self.starved >= NO_ROOM_AFTER:
-            raise NoRoomError(
-                "not one row fits into memory, free some (nvidia-smi says what holds it): %s" % what
-            )
 
 
 def load(model: str, device: str) -> "Any":
