@@ -257,8 +257,8 @@ class RunWatch:
             inbox.over = snapshot.ended and snapshot.phase in (Phase.FINISHED, Phase.FAILED)
             inbox.has_exit_code = snapshot.exit_code is not None
             # Asked to end, a job may be one that Slurm starts again: it has the last word, if it says one.
-            asked = snapshot.outcome is Outcome.INTERRUPTED and snapshot.job is not None
-            if asked and snapshot.job is not None and snapshot.job.lives and quiet < _LAST_WORD:
+            job = snapshot.job if snapshot.outcome is Outcome.INTERRUPTED else None
+            if job is not None and job.lives and quiet < _LAST_WORD:
                 inbox.over = False
             else:
                 inbox.judged = inbox.last_write

@@ -219,14 +219,19 @@ async def test_rows_that_fail_are_named_and_r_does_just_those_again(tuned, heard
     assert heard() == 12
 
 
+async def asked_on_leaving(pilot, app, heard):
+    """Begin, and leave in the middle: the dialog is up."""
+    await pilot.press("s")
+    await until(lambda: heard() >= 3, "it never began")
+    await pilot.press("q")
+    await until(lambda: isinstance(app.screen, PickDialog), "it was not asked")
+
+
 async def test_leaving_lets_it_go_on_and_the_next_start_follows_it(slow, heard):
     app = ClinasrApp(open_workspace(slow))
     async with app.run_test(size=SIZE) as pilot:
         await set_up(pilot, slow)
-        await pilot.press("s")
-        await until(lambda: heard() >= 3, "it never began")
-        await pilot.press("q")
-        await until(lambda: isinstance(app.screen, PickDialog), "it was not asked")
+        await asked_on_leaving(pilot, app, heard)
         await pilot.press("enter")
         await until(lambda: isinstance(app.screen, EvaluateScreen), "the dialog stayed")
         assert app.session.evaluations.going
@@ -251,10 +256,7 @@ async def test_leaving_can_end_it_too(tuned, heard):
     app = ClinasrApp(open_workspace(tuned))
     async with app.run_test(size=SIZE) as pilot:
         await set_up(pilot, tuned)
-        await pilot.press("s")
-        await until(lambda: heard() >= 3, "it never began")
-        await pilot.press("q")
-        await until(lambda: isinstance(app.screen, PickDialog), "it was not asked")
+        await asked_on_leaving(pilot, app, heard)
         await pilot.press("end", "enter")
         await until(lambda: app._exit, "it was not left")
     [place] = (tuned.parent / "its root/my-ws/evals").glob("*/exit.json")
