@@ -12,6 +12,8 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -150,47 +152,71 @@ class BrevCli:
     async def _run(self, argv: Sequence[str], stdin: bytes | None = None, *, check: bool = True) -> _Answer:
         """Run one command to its end. Raises RemoteError for exit codes other than 0, if `check`."""
         label = f"brev {argv[0]}"
-        child = await self._spawn(argv, stdin)
         limit = commands.SECONDS.get(argv[0], commands.OTHER_SECONDS)
+        call = _Call((self._program, *argv))
         try:
-            async with asyncio.timeout(limit):
-                out, err = await child.communicate(stdin)
-        except TimeoutError:
+            answer = await asyncio.to_thread(call.answer, stdin, limit)
+        except subprocess.TimeoutExpired:
             remedy = "Try it by hand; https://status.brev.dev or your network may say why"
             raise RemoteError(f"no answer within {limit:g} s", where=label, remedy=remedy) from None
         finally:
-            await _end(child)
-        answer = _Answer(child.returncode or 0, _text(out), _text(err))
+            call.end()
         if check and answer.code != 0:
             raise _failure(label, answer)
         return answer
 
-    async def _spawn(self, argv: Sequence[str], stdin: bytes | None) -> asyncio.subprocess.Process:
-        pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-        try:
-            return await asyncio.create_subprocess_exec(
-                self._program,
-                *argv,
-                stdin=null if stdin is None else pipe,
-                stdout=pipe,
-                stderr=pipe,
-                start_new_session=True,
-            )
-        except OSError as error:
-            if not isinstance(error, FileNotFoundError):
-                raise InputError(f"cannot be started ({error.strerror})", where=self._program) from error
-            raise BrevMissingError(
-                "the brev command line is not installed",
-                remedy=f"Install it and run `brev login`; {_OWN_HOST}",
-            ) from None
 
+class _Call:
+    """One command as a child process, waited for in a thread.
 
-async def _end(child: asyncio.subprocess.Process) -> None:
-    """Kill what still runs, with whatever it started itself."""
-    if child.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
-        await child.wait()
+    asyncio's own start of a child, cancelled half-way, leaves pipes open and the child unreaped; ending this
+    one is a matter of one signal, whenever it comes and however often.
+    """
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self._argv = argv
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._ended = False
+
+    def answer(self, stdin: bytes | None, seconds: float) -> _Answer:
+        """Run it to its end. Raises subprocess.TimeoutExpired, BrevMissingError or InputError."""
+        with self._spawn(takes_input=stdin is not None) as child:
+            try:
+                out, err = child.communicate(stdin, seconds)
+            finally:
+                self.end()
+        return _Answer(child.returncode, _text(out), _text(err))
+
+    def end(self) -> None:
+        """Kill what still runs, with whatever it started itself, and start nothing more."""
+        with self._lock:
+            self._ended = True
+            if self._child is not None and self._child.poll() is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._child.pid, signal.SIGKILL)
+
+    def _spawn(self, *, takes_input: bool) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        with self._lock:
+            if self._ended:
+                raise asyncio.CancelledError
+            try:
+                self._child = subprocess.Popen(  # noqa: S603 (words of our own, no shell)
+                    self._argv,
+                    stdin=pipe if takes_input else subprocess.DEVNULL,
+                    stdout=pipe,
+                    stderr=pipe,
+                    start_new_session=True,
+                )
+            except FileNotFoundError:
+                raise BrevMissingError(
+                    "the brev command line is not installed",
+                    remedy=f"Install it and run `brev login`; {_OWN_HOST}",
+                ) from None
+            except OSError as error:
+                raise InputError(f"cannot be started ({error.strerror})", where=self._argv[0]) from error
+            return self._child
 
 
 def _text(data: bytes) -> str:

@@ -7,7 +7,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from clinasr_tui.errors import RemoteError
 from clinasr_tui.remote.host import STDERR_KEPT, UnreachableError
@@ -52,10 +52,14 @@ class LocalProcess:
             async with asyncio.timeout(_GRACE):
                 await self._drain()
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._child.kill()
-            await self._drain()
+            await self.kill()
         await self._stderr
+
+    async def kill(self) -> None:
+        """End the command at once."""
+        with contextlib.suppress(ProcessLookupError):
+            self._child.kill()
+        await self._drain()
 
     async def _drain(self) -> None:
         """Read on until the command has ended: one that blocks on a full pipe could not end."""
@@ -79,7 +83,20 @@ class LocalHost:
         return None
 
     async def start(self, argv: Sequence[str]) -> LocalProcess:
-        """Start a command, out of reach of the terminal's Ctrl-C."""
+        """Start a command, out of reach of the terminal's Ctrl-C.
+
+        A cancel waits until it runs and ends it: asyncio's own start of a child, cancelled half-way, leaves
+        pipes open and the child unreaped.
+        """
+        starting = asyncio.create_task(self._spawn(argv))
+        cancelled = await _outlast(starting)
+        if cancelled and starting.exception() is None:
+            await _outlast(asyncio.create_task(starting.result().kill()))
+        if cancelled:
+            raise asyncio.CancelledError
+        return starting.result()
+
+    async def _spawn(self, argv: Sequence[str]) -> LocalProcess:
         pipe = asyncio.subprocess.PIPE
         try:
             child = await asyncio.create_subprocess_exec(
@@ -93,6 +110,17 @@ class LocalHost:
     async def local_socket(self, path: str) -> AsyncIterator[str]:
         """The socket itself."""
         yield path
+
+
+async def _outlast(task: asyncio.Task[Any]) -> bool:
+    """Wait until `task` is done, however often this is cancelled meanwhile; True if it was."""
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    return cancelled
 
 
 async def _last_bytes(stream: asyncio.StreamReader) -> bytes:

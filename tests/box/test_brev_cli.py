@@ -21,6 +21,7 @@ from clinasr_tui.box.consent import ConsentError, TypedWord
 from clinasr_tui.errors import RemoteError
 from clinasr_tui.flywheel.cost import DEFAULT_SKU, PriceSource, sku
 from tests.support.brev import FakeBrev
+from tests.support.children import note_children
 from tests.support.fake_brev import FLEXIBLE, L40S
 from tests.support.typing import typed
 
@@ -144,6 +145,29 @@ async def test_a_command_that_hangs_is_ended_with_its_children(cli, brev, monkey
         await cli.instances()
     with pytest.raises(ProcessLookupError):
         os.kill(brev.calls[-1]["pid"], 0)
+
+
+@pytest.mark.parametrize("ticks", range(12))
+@pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
+def test_cancelled_at_any_moment_it_leaves_no_child_behind(cli, brev, monkeypatch, ticks, again):
+    """Whatever a screen or the end of the app interrupts, and the loop closed right after it."""
+    brev.set(hangs=["ls"])
+    children = note_children(monkeypatch)
+
+    async def asked():
+        asking = asyncio.create_task(cli.instances())
+        for _ in range(ticks):
+            await asyncio.sleep(0.001 if ticks > 8 else 0)
+        asking.cancel()
+        if again:
+            await asyncio.sleep(0)
+            asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(asked())
+    assert all(child.returncode is not None for child in children)
+    assert not any(pipe for child in children for pipe in (child.stdout, child.stderr) if not pipe.closed)
 
 
 async def test_the_failure_is_the_last_line_it_said(cli, brev):

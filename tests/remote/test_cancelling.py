@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from clinasr_tui.remote.local import LocalHost
 from clinasr_tui.remote.run_watch import RunWatch
+from tests.support.children import note_children
 
 if TYPE_CHECKING:
     from clinasr_tui.remote.contact import RunContact
@@ -38,6 +40,31 @@ async def test_a_cancel_that_meets_news_is_not_lost(
     following = asyncio.create_task(follow())
     await asyncio.wait({following}, timeout=5)
     assert following.cancelled()
+
+
+@pytest.mark.parametrize("ticks", range(12))
+@pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
+def test_a_start_cancelled_at_any_moment_leaves_no_child_behind(
+    ticks: int, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children = note_children(monkeypatch)
+
+    async def started() -> None:
+        starting = asyncio.create_task(LocalHost().start(["sleep", "60"]))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        starting.cancel()
+        if again:
+            await asyncio.sleep(0)
+            starting.cancel()
+        try:
+            process = await starting
+        except asyncio.CancelledError:
+            return
+        await process.kill()
+
+    asyncio.run(started())
+    assert all(child.returncode is not None for child in children)
 
 
 def test_nothing_waits_in_the_way_that_loses_a_cancel() -> None:
