@@ -13,6 +13,7 @@ from clinasr_tui.actions import bindings_for
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.progress import Job
 from clinasr_tui.style_files import style_path
+from clinasr_tui.widgets.empty_state import EmptyState, Missing
 from clinasr_tui.widgets.key_line import app_keys, screen_keys
 from clinasr_tui.widgets.problem_line import ProblemLine
 from clinasr_tui.widgets.title_line import TitleLine
@@ -81,6 +82,7 @@ class CockpitScreen(Screen[None]):
         name = self.session.workspace.name + (" (read-only)" if self.session.readonly else "")
         yield TitleLine(name, self.title_text(), *self.session.boxes.headline())
         with Vertical(id="body"):
+            yield EmptyState()
             yield from self.compose_body()
         yield WorkLine()
         yield ProblemLine(id="problem")
@@ -123,6 +125,18 @@ class CockpitScreen(Screen[None]):
     def show_warnings(self, warnings: Sequence[str]) -> None:
         """Show the first of some warnings and how many more there are; none takes the line away."""
         self.query_one("#warnings", ProblemLine).show(first_and_count(warnings))
+
+    def show_missing(self, missing: Missing | None) -> None:
+        """Say in the body's place what is missing; None shows the body, ready for keys."""
+        body = self.query_one("#body")
+        was_missing = body.has_class("-missing")
+        body.set_class(missing is not None, "-missing")
+        if missing is not None:
+            self.query_one(EmptyState).show(missing)
+            if not was_missing:
+                self.show_problem(None)
+        elif was_missing and self.focused is None and self.AUTO_FOCUS:
+            self.call_after_refresh(self.query_one(self.AUTO_FOCUS).focus)
 
     def retitle(self, text: str) -> None:
         """Change the screen's part of the title line."""

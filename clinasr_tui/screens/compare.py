@@ -15,6 +15,7 @@ from clinasr_tui.flywheel.run_marks import smoke_mark
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.screens.choice import neighbour, scored_cycles
 from clinasr_tui.screens.drill import Drill, TermsScreen
+from clinasr_tui.screens.missing import ONE_CYCLE, no_transcripts
 from clinasr_tui.session import COMPARISON, SCORING
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.big_text import BigWords
@@ -66,6 +67,7 @@ class CompareScreen(CockpitScreen):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_WIDE, "-wide")]  # noqa: RUF012
     SCREEN_ID = "compare"
     TITLE_TEXT = "Compare"
+    AUTO_FOCUS = "#groups"
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,10 +93,6 @@ class CompareScreen(CockpitScreen):
             yield LineList(id="groups")
         yield Static(id="changes")
 
-    def on_mount(self) -> None:
-        """Begin on the categories."""
-        self.query_one("#groups").focus()
-
     def refresh_view(self) -> None:
         """Compare the chosen cycles, at first the newest with the one before."""
         cycles = scored_cycles(self.session.workspace)
@@ -104,11 +102,9 @@ class CompareScreen(CockpitScreen):
         if len(cycles) < 2:
             self._result = None
             self._draw()
-            self.show_problem(
-                "nothing to compare yet: two cycles with transcripts are needed. "
-                "E lets a model transcribe the next one"
-            )
+            self.show_missing(ONE_CYCLE if cycles else no_transcripts(self.SCREEN_ID))
             return
+        self.show_missing(None)
         self.load(partial(self._load, *self._sides()))
 
     def on_resize(self) -> None:

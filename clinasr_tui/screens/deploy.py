@@ -18,6 +18,7 @@ from clinasr_tui.flywheel.nemo_file import read_nemo
 from clinasr_tui.flywheel.stepper import StepState, current_round, steps
 from clinasr_tui.flywheel.tuned_models import tuned_models
 from clinasr_tui.screens.base import CockpitScreen
+from clinasr_tui.screens.missing import NO_MODEL
 from clinasr_tui.text import typed_path, visible
 from clinasr_tui.widgets.deploy_view import (
     Handover,
@@ -59,6 +60,7 @@ class DeployScreen(CockpitScreen):
 
     SCREEN_ID = "deploy"
     TITLE_TEXT = "Deploy"
+    AUTO_FOCUS = "#entries"
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,10 +88,6 @@ class DeployScreen(CockpitScreen):
             yield Static(id="more")
         yield Static(id="question")
         yield Prompt("", id="prompt")
-
-    def on_mount(self) -> None:
-        """The keys choose among the commands."""
-        self.query_one("#entries").focus()
 
     def on_resize(self) -> None:
         """Lines are wrapped to the width."""
@@ -275,6 +273,7 @@ class DeployScreen(CockpitScreen):
             return
         view, width = self._view, self._width
         view.blocked = self._blocked()
+        self.show_missing(NO_MODEL if view.is_empty else None)
         self.query_one("#model", Static).update(model_content(view, width))
         lines = entry_lines(view, all_in_sight=self.has_class("-high"))
         self.query_one("#entries", LineList).show(lines)

@@ -16,6 +16,7 @@ from clinasr_tui.flywheel.stepper import current_round
 from clinasr_tui.launch.draft import THIS_MACHINE
 from clinasr_tui.screens.choice import neighbour
 from clinasr_tui.screens.confirm_dialog import ConfirmDialog
+from clinasr_tui.screens.missing import no_manifest
 from clinasr_tui.screens.settings_form import Options, SettingsForm, host_lines
 from clinasr_tui.widgets.eval_lines import eval_facts, eval_lines, eval_reason
 from clinasr_tui.widgets.eval_view import going_view, over_view, title
@@ -93,11 +94,10 @@ class EvaluateScreen(SettingsForm[EvalDraft]):
         draft, cycle = self._draft, self._cycle(wish)
         if cycle is None:
             self._draft = None
-            self.show_problem(
-                "no cycle has a manifest.jsonl yet: there is nothing to transcribe (stage build)"
-            )
+            self.show_missing(no_manifest(self.SCREEN_ID))
             self._draw()
             return
+        self.show_missing(None)
         workspace = self.session.workspace
         if draft is None or draft.cycle.number != cycle.number or (wish is not None and self._is_other(wish)):
             self._draft = draft_of(workspace, cycle, wish.run if wish is not None else "")

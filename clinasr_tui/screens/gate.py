@@ -14,6 +14,7 @@ from textual.widgets import Static
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.screens.choice import in_view, move, scored_cycles
+from clinasr_tui.screens.missing import no_transcripts
 from clinasr_tui.session import PREFLIGHT, SCORING
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.big_text import big_text
@@ -46,6 +47,7 @@ class GateScreen(CockpitScreen):
 
     SCREEN_ID = "gate"
     TITLE_TEXT = "Gate"
+    AUTO_FOCUS = "#gate-scroll"
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,18 +66,15 @@ class GateScreen(CockpitScreen):
                 yield Static(id="criteria")
             yield Static(id="published")
 
-    def on_mount(self) -> None:
-        """The keys scroll."""
-        self.query_one("#gate-scroll").focus()
-
     def refresh_view(self) -> None:
         """Show the cycle in view."""
         cycle = self._cycle()
         if cycle is None:
             self._result = None
             self._draw()
-            self.show_problem("no cycle has transcripts yet: press E, and the base transcribes one")
+            self.show_missing(no_transcripts(self.SCREEN_ID))
             return
+        self.show_missing(None)
         self.retitle(f"Gate · cycle {cycle.number}")
         self.load(partial(self._load, cycle))
 

@@ -17,6 +17,7 @@ from clinasr_tui.flywheel.vocabulary import SECTION_FIELDS
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.screens.choice import in_view, move, scored_cycles
 from clinasr_tui.screens.drill import Drill, RowsScreen, TermsScreen
+from clinasr_tui.screens.missing import no_transcripts
 from clinasr_tui.session import SCORING
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.figures import Line, heading, interval_text, note, score_text
@@ -42,6 +43,7 @@ class LeaderboardScreen(CockpitScreen):
 
     SCREEN_ID = "leaderboard"
     TITLE_TEXT = "Leaderboard"
+    AUTO_FOCUS = "#groups"
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,18 +63,15 @@ class LeaderboardScreen(CockpitScreen):
                 yield LineList(id="terms")
         yield Static(id="gap")
 
-    def on_mount(self) -> None:
-        """Begin on the groups."""
-        self.query_one("#groups").focus()
-
     def refresh_view(self) -> None:
         """Show the cycle in view."""
         cycle = self._cycle()
         if cycle is None:
             self._board = None
             self._draw()
-            self.show_problem("no cycle has transcripts yet: press E, and the base transcribes one")
+            self.show_missing(no_transcripts(self.SCREEN_ID))
             return
+        self.show_missing(None)
         self.retitle(f"Leaderboard · cycle {cycle.number}")
         name = f" · {visible(cycle.model)}" if cycle.model else ""
         smoke = smoke_mark(self.session.workspace, cycle.number)

@@ -28,6 +28,7 @@ from clinasr_tui.screens.manifest_rows import (
     summary,
     toggle_clause,
 )
+from clinasr_tui.screens.missing import no_manifest
 from clinasr_tui.session import AGAIN, PREFLIGHT, StoppedError, identity
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.facet_lines import facet_lines
@@ -118,8 +119,9 @@ class ManifestScreen(CockpitScreen):
         """Open the manifest of the cycle in view, unless it is open and unchanged."""
         cycle = self._cycle()
         if cycle is None or cycle.manifest is None:
-            self.show_problem("no cycle has a manifest.jsonl. Build one first (stage build)")
+            self.show_missing(no_manifest(self.SCREEN_ID))
             return
+        self.show_missing(None)
         self.retitle(f"Manifest · cycle {cycle.number}")
         seen = identity(cycle.manifest)
         if seen != self._opened:

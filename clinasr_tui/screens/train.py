@@ -19,6 +19,7 @@ from clinasr_tui.launch.runs import BaseRefusedError, Choices, as_before, gate_n
 from clinasr_tui.launch_desk import Order
 from clinasr_tui.results import identity
 from clinasr_tui.screens.choice import in_view, move, scored_cycles
+from clinasr_tui.screens.missing import no_transcripts
 from clinasr_tui.screens.smoke_dialog import SmokeDialog
 from clinasr_tui.screens.train_form import TrainForm
 from clinasr_tui.text import typed_path, visible
@@ -92,9 +93,10 @@ class TrainScreen(TrainForm):
         cycle = self._cycle()
         if cycle is None:
             self._draft = None
-            self.show_problem("no cycle is scored yet: the gate comes before a run (3)")
+            self.show_missing(no_transcripts(self.SCREEN_ID))
             self._draw()
             return
+        self.show_missing(None)
         if wish is not None:
             self._resume(cycle, wish.name)
         elif self._draft is None or self._draft.cycle.number != cycle.number:

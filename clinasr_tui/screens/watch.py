@@ -7,12 +7,12 @@ import time
 from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Static
 
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.run_marks import is_smoke
 from clinasr_tui.screens.chart_keys import ChartKeys
 from clinasr_tui.screens.log_keys import LogKeys
+from clinasr_tui.screens.missing import NO_RUN
 from clinasr_tui.screens.run_keys import RunKeys
 from clinasr_tui.screens.run_switcher import RunState, RunSwitcher
 from clinasr_tui.session import EvalWish
@@ -48,12 +48,6 @@ if TYPE_CHECKING:
     from clinasr_tui.training.snapshot import RunSnapshot, Series
     from clinasr_tui.watched_run import WatchedRun
 
-_NO_RUN = (
-    "No fine-tuning run in this workspace yet.\n\n"
-    "A run appears here by itself once cycle<N>/models/<run>/training_run_info.json\n"
-    "names its run folder and, if it is elsewhere, its host.\n\n"
-    "Next: pass the gate (3), then press 9 to set up a run and launch it."
-)
 _TICK_SECONDS = 1.0
 _LINES_SECONDS, _MANY_SECONDS, _FLOOD_SECONDS = 0.03, 0.25, 0.6
 """Rest between two pictures of the log: after a few new lines, after many, after more than fit."""
@@ -78,8 +72,7 @@ class WatchScreen(ChartKeys, LogKeys, RunKeys):
         self._figures = Pace(self, _FIGURES_SECONDS, self._draw_figures)
 
     def compose_body(self) -> ComposeResult:
-        """Status, chart beside sample, health, log; or what to do where there is no run."""
-        yield Static(_NO_RUN, id="no-run", markup=False)
+        """Status, chart beside sample, health, log."""
         with Vertical(id="run"):
             yield StatusLine(id="status")
             yield ContactLine(id="contact")
@@ -104,8 +97,7 @@ class WatchScreen(ChartKeys, LogKeys, RunKeys):
         self._take_wish(runs)
         shown = None if self._ref is None else self._ref.folder
         self._ref = next((ref for ref in runs if ref.folder == shown), runs[-1] if runs else None)
-        self.query_one("#no-run").display = self._ref is None
-        self.query_one("#run").display = self._ref is not None
+        self.show_missing(NO_RUN if self._ref is None else None)
         if self._ref is None:
             return
         try:

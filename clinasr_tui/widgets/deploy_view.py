@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 _MIND, _AFTER = "mind", "check"
 _NARROW = 24
 """Below this width an entry is its name alone."""
-_NONE = (
-    "No tuned model is here yet. When a run is over, clinasr-tui fetch brings its model here; o names a "
-    ".nemo file elsewhere."
-)
 
 
 @dataclass(slots=True)
@@ -47,6 +43,11 @@ class Handover:
     health: NimHealth | None = None
     serving: Comparison | None = None
     """The offline figures (A) against those of the service (B)."""
+
+    @property
+    def is_empty(self) -> bool:
+        """True if no model was named or found, and no service was asked."""
+        return not self.name and self.health is None
 
     def command(self, key: str) -> DeployCommand | None:
         """The command of an entry."""
@@ -76,7 +77,7 @@ def model_content(view: Handover, width: int) -> Content:
     """Path, what the file says of itself, what that means for Riva, and what speaks against it."""
     plan = view.plan
     if plan is None:
-        return Content("\n").join(_wrapped(_NONE, width, "$quiet") if not view.name else [])
+        return Content("\n").join(_health(view.health, width))
     lines = [
         Content.assemble((visible(view.name), "bold"), "  ", (visible(view.origin), "$quiet")),
         Content.assemble(("holds  ", "$quiet"), visible(described(plan.model))),

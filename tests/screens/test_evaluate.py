@@ -26,7 +26,7 @@ from clinasr_tui.screens.confirm_dialog import ConfirmDialog
 from clinasr_tui.screens.evaluate import EvaluateScreen
 from clinasr_tui.screens.pick_dialog import PickDialog
 from clinasr_tui.widgets.line_list import LineList
-from tests.support.driving import lines_of, press, settle, text_of
+from tests.support.driving import lines_of, missing, press, settle, text_of
 from tests.support.evaluating import cycle, model, python_with_stand_in, said_by, transcripts
 
 pytestmark = [pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
@@ -371,7 +371,7 @@ async def test_a_manifest_is_wanted(tmp_path, app_on):
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
         await press(pilot, "E")
-        assert "no cycle has a manifest.jsonl yet" in problem(app)
+        assert "No cycle has a manifest.jsonl yet" in missing(app.screen)
         await press(pilot, "s", "r", "escape", "right_square_bracket", "enter", "backspace", "right")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 from clinasr_tui.flywheel.leaderboard import build_leaderboard
 from clinasr_tui.flywheel.review import scored_file
 from tests.support.cycles import hyps, put_cycle, terms, write
@@ -62,20 +60,6 @@ async def test_a_refused_base_blocks_and_names_the_one_to_take(two_cycles, app_o
         criteria = text_of(app.screen, "#criteria")
         assert "refused" in criteria
         assert "Take nvidia/parakeet-tdt-0.6b-v2" in criteria
-
-
-async def test_without_transcripts_it_says_what_is_missing(two_cycles, app_on):
-    shutil.rmtree(two_cycles / "cycle2")
-    (two_cycles / "cycle1" / "per_sample.json").unlink()
-    app = app_on(two_cycles)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
-        await press(pilot, "3")
-        assert "no cycle has transcripts" in text_of(app.screen, "ProblemLine")
-        await press(pilot, "6")
-        assert "no cycle has transcripts" in text_of(app.screen, "ProblemLine")
-        await press(pilot, "7")
-        assert "nothing to compare yet" in text_of(app.screen, "ProblemLine")
 
 
 def band(lines: str, name: str) -> str:

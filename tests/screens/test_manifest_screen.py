@@ -17,7 +17,7 @@ from clinasr_tui.widgets.prompt import Prompt
 from clinasr_tui.widgets.row_detail import RowDetail
 from clinasr_tui.widgets.row_table import RowTable
 from clinasr_tui.widgets.waveform import Waveform
-from tests.support.driving import lines_of, settle, text_of
+from tests.support.driving import lines_of, missing, settle, text_of
 
 WIDE = (140, 45)
 NARROW = (80, 24)
@@ -252,7 +252,7 @@ async def test_a_workspace_without_manifest_says_what_to_do(manifest, two_cycles
     app = app_on(two_cycles)
     async with app.run_test(size=NARROW) as pilot:
         screen = await opened(pilot, "slash", "escape", "t", "enter", "f", "escape")
-        assert "Build one first" in text_of(screen, "ProblemLine")
+        assert "Stage build makes it" in missing(screen)
 
 
 async def test_numbers_change_screens_but_not_while_a_filter_is_typed(cockpit):

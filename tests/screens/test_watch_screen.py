@@ -10,7 +10,7 @@ from clinasr_tui.remote.run_watch import Contact
 from clinasr_tui.widgets.loss_chart import LossChart
 from clinasr_tui.widgets.run_status import HealthLines
 from clinasr_tui.widgets.sample_view import SampleView
-from tests.support.driving import drawn, ended, settle, text_of, watched
+from tests.support.driving import drawn, ended, missing, settle, text_of, watched
 
 NARROW = (80, 24)
 
@@ -138,7 +138,7 @@ async def test_without_a_run_every_key_is_harmless(cockpit):
         await pilot.press("5")
         await settle(pilot)
         screen = cockpit.screen
-        assert "training_run_info.json" in text_of(screen, "#no-run")
+        assert "training_run_info.json" in missing(screen)
         await pilot.press(
             *"anNiwelxXzZvysW,.[]r",
             "space",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from textual.worker import WorkerCancelled
 
+from clinasr_tui.widgets.empty_state import EmptyState
+
 if TYPE_CHECKING:
     from textual.pilot import Pilot
     from textual.screen import Screen
@@ -64,6 +66,12 @@ def text_of(screen: Screen, selector: str) -> str:
     """What a widget shows, line ends as spaces."""
     widget = screen.query_one(selector)
     return " ".join("".join(segment.text for segment in strip) for strip in _strips(widget)).strip()
+
+
+def missing(screen: Screen) -> str:
+    """What a screen says that has nothing to show; "" for one that shows something."""
+    empty = screen.query_one(EmptyState)
+    return empty.text if empty.display and empty.region else ""
 
 
 def lines_of(lines: LineList, width: int = 130) -> list[str]:
