@@ -39,9 +39,27 @@ class ClinasrError(Exception):
             line = f"{line.rstrip('.')}. {self.remedy}"
         return " ".join(line.split())
 
+    def in_form(self) -> ClinasrError:
+        """The same, for one who sees a form and not the command's options."""
+        return self
+
 
 class InputError(ClinasrError):
     """A file, folder or argument cannot be used as it is (exit code 2)."""
+
+
+class ChoiceError(InputError):
+    """A choice has to be another one: of a form's field or a command's option, whichever it was made by."""
+
+    def __init__(self, what: str, *, choice: str, remedy: str, option: str, where: str | None = None) -> None:
+        """`choice` names the form's field; `option` is what `remedy` means on the command line."""
+        super().__init__(what, where=where, remedy=f"{remedy} ({option})")
+        self.choice = choice
+        self._in_form = remedy
+
+    def in_form(self) -> ClinasrError:
+        """Without the command's option."""
+        return InputError(self.what, where=self.where, remedy=self._in_form)
 
 
 class RemoteError(ClinasrError):

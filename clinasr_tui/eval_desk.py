@@ -13,7 +13,7 @@ from clinasr_tui.evaluation.evaluating import Evaluating
 from clinasr_tui.messages import EvalChanged, EvalEnded
 
 if TYPE_CHECKING:
-    from clinasr_tui.evaluation.choices import Evaluation
+    from clinasr_tui.evaluation.prepare import Evaluation
     from clinasr_tui.launch.flow import Progress
 
 _TELL_SECONDS = 0.1

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 from clinasr_tui.commands.host_options import add_place, add_ssh, from_one, ssh_settings, trusting
 from clinasr_tui.commands.output import add_json, add_priority, note, print_json, print_lines, shown, typed
 from clinasr_tui.errors import ExitCode
-from clinasr_tui.evaluation.choices import EvalChoices, prepare, untranscribed_in
+from clinasr_tui.evaluation.choices import EvalChoices
+from clinasr_tui.evaluation.prepare import prepare, untranscribed_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clinasr_tui.commands.sources import Source
-    from clinasr_tui.evaluation.choices import Evaluation
     from clinasr_tui.evaluation.evaluate import Evaluated
+    from clinasr_tui.evaluation.prepare import Evaluation
     from clinasr_tui.evaluation.rows import Untranscribed
     from clinasr_tui.remote.host import SshSettings
 
@@ -189,7 +190,7 @@ def _tell(args: argparse.Namespace, evaluation: Evaluation, done: Evaluated) -> 
 
 def _document(evaluation: Evaluation, done: Evaluated, source: Source) -> dict[str, Any]:
     """As `score`, and where it is from."""
-    from clinasr_tui.evaluation.choices import eval_info
+    from clinasr_tui.evaluation.prepare import eval_info
     from clinasr_tui.flywheel.leaderboard import to_json
 
     info = eval_info(done.folder)

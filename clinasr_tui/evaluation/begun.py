@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.evaluation.choices import EVALS_FOLDER, EvalChoices
+from clinasr_tui.evaluation.choices import EvalChoices
+from clinasr_tui.evaluation.prepare import EVALS_FOLDER
 from clinasr_tui.flywheel.files import write_atomically
 from clinasr_tui.launch.plan import Backend
 from clinasr_tui.text import typed_path
 
 if TYPE_CHECKING:
-    from clinasr_tui.evaluation.choices import Evaluation
+    from clinasr_tui.evaluation.prepare import Evaluation
 
 _FILE = "begun.json"
 _TEXTS = {"model", "run", "image", "root", "python", "socket"}

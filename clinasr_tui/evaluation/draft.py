@@ -7,22 +7,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clinasr_tui.errors import InputError
+from clinasr_tui.errors import ChoiceError, InputError
 from clinasr_tui.evaluation.begun import begun
-from clinasr_tui.evaluation.choices import (
-    EVALS_FOLDER,
-    EvalChoices,
-    Evaluation,
-    eval_info,
-    prepare,
-    untranscribed_in,
-)
+from clinasr_tui.evaluation.choices import EvalChoices
 from clinasr_tui.evaluation.evaluate import made_before, names_of
+from clinasr_tui.evaluation.prepare import EVALS_FOLDER, Evaluation, eval_info, prepare, untranscribed_in
 from clinasr_tui.evaluation.transcription import has_begun, known_python
 from clinasr_tui.flywheel.bases import DEFAULT_BASE
 from clinasr_tui.flywheel.files import open_input
 from clinasr_tui.flywheel.tuned_models import FETCHED_NAME, tuned_models
 from clinasr_tui.launch.draft import THIS_MACHINE, Field
+from clinasr_tui.launch.places import DEFAULT_ROOT
 from clinasr_tui.launch.plan import Backend
 from clinasr_tui.remote.local import LocalHost
 from clinasr_tui.text import typed_path
@@ -80,6 +75,15 @@ FIELDS = (
         "go on: rows an earlier start has done are not done again. start over: everything is done again.",
     ),
 )
+_PROPOSED = {
+    "place": THIS_MACHINE,
+    "backend": "by machine",
+    "batch_size": "by memory",
+    "general": "none",
+    "root": DEFAULT_ROOT,
+    "out_cycle": "the next one",
+}
+"""What a field is without a choice, whatever model and machine are."""
 _ONLY = {"image": Backend.DOCKER, "socket": Backend.DOCKER, "python": Backend.LOCAL}
 
 
@@ -145,10 +149,12 @@ class EvalDraft:
         fetched = run.folder / FETCHED_NAME
         if choices.best or not fetched.is_file():
             what = "best checkpoint" if choices.best else "model"
-            raise InputError(
+            raise ChoiceError(
                 f"the {what} of run {run.name} is on {run.host}, not here",
+                choice="place",
                 remedy=f"Evaluate it on {run.host}"
                 + ("" if choices.best else ", or fetch it first (F on Watch)"),
+                option=f"--host {run.host}",
             )
         return replace(choices, model=str(fetched))
 
@@ -224,12 +230,13 @@ class EvalDraft:
             return self.shown(name, getattr(choices, name))
         if name == "model":
             return self.model.label
-        if name == "place" and self.place:
-            return self.place
-        value = getattr(choices, name, None)
-        if value:
-            return str(value)
-        return _found(name, standing) if standing is not None else ""
+        chosen = self.place if name == "place" else getattr(choices, name, None)
+        if chosen:
+            return str(chosen)
+        if standing is not None:
+            return _found(name, standing)
+        host = self.run.host if self.run is not None else None
+        return host if name == "place" and host is not None else _PROPOSED.get(name, "")
 
 
 def _found(name: str, standing: Standing) -> str:
@@ -239,14 +246,12 @@ def _found(name: str, standing: Standing) -> str:
         "place": evaluation.host or THIS_MACHINE,
         "backend": str(evaluation.backend),
         "out_cycle": str(evaluation.number),
-        "batch_size": "by memory",
-        "general": "none",
         "root": evaluation.root,
         "python": plan.python,
         "image": plan.image,
         "socket": evaluation.socket,
     }
-    return found[name]
+    return found.get(name) or _PROPOSED[name]
 
 
 def models(workspace: Workspace, cycle: Cycle) -> tuple[ModelChoice, ...]:

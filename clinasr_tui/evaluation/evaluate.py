@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.evaluation.begun import forget_begun, note_begun
-from clinasr_tui.evaluation.choices import EVAL_INFO_FILE, eval_info
+from clinasr_tui.evaluation.prepare import EVAL_INFO_FILE, eval_info
 from clinasr_tui.evaluation.transcription import transcribe
 from clinasr_tui.flywheel.files import write_atomically
 from clinasr_tui.flywheel.manifest import read_manifest
@@ -27,7 +27,7 @@ from clinasr_tui.launch.flow import Progress, told
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clinasr_tui.evaluation.choices import Evaluation
+    from clinasr_tui.evaluation.prepare import Evaluation
     from clinasr_tui.evaluation.rows import Untranscribed
     from clinasr_tui.evaluation.transcription import Transcripts
     from clinasr_tui.launch.flow import Tell
@@ -145,7 +145,7 @@ def _expect_some(transcripts: Transcripts, manifest: Path) -> None:
         raise RemoteError(
             f"none of {len(heard.untranscribed)} rows could be transcribed, the first: {first.error}",
             where=f"{manifest}:{first.line}",
-            remedy="Correct that, then run it again with --retry",
+            remedy="Correct that, then retry (r; --retry)",
         )
 
 
@@ -275,7 +275,7 @@ def _taken(evaluation: Evaluation) -> InputError:
     return InputError(
         "this cycle is there already",
         where=str(evaluation.folder),
-        remedy=f"Write another one: --out-cycle {evaluation.number + 1}",
+        remedy=f"Write another one: as cycle {evaluation.number + 1} (--out-cycle)",
     )
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from clinasr_tui.launch.effort import Effort
 
 if TYPE_CHECKING:
-    from clinasr_tui.evaluation.choices import Evaluation
     from clinasr_tui.evaluation.evaluate import Evaluated
+    from clinasr_tui.evaluation.prepare import Evaluation
     from clinasr_tui.flywheel.comparison import Comparison
     from clinasr_tui.flywheel.leaderboard import Leaderboard
     from clinasr_tui.launch.flow import Progress

@@ -99,7 +99,7 @@ def failure(mirror: Mirror, refused: str, where: str) -> RemoteError:
     """Why a transcription that has ended is not complete."""
     left = exit_record(mirror)
     last = _last_error(mirror)
-    again = "Run the same command again: it goes on with the next row."
+    again = "The next start goes on with the next row."
     if refused:
         return RemoteError(f"the transcription was refused: {refused}", where=where)
     if left.get("asked"):
@@ -109,9 +109,14 @@ def failure(mirror: Mirror, refused: str, where: str) -> RemoteError:
         known = "the machine's memory was full"
         guess = f"SIGKILL, which most often means that {known}"
         what = f"the transcription was killed: {known if left.get('oom') else guess}"
-        return RemoteError(what, where=where, remedy=f"{again[:-1]}, best with a smaller --batch-size.")
+        return RemoteError(
+            what, where=where, remedy=f"{again[:-1]}, best with a smaller batch size (--batch-size)."
+        )
     if "No module named" in last:
-        remedy = "Name the Python that has NeMo (--python), or install it: pip install 'clinasr-tui[nemo]'."
+        remedy = (
+            "Name the Python that has NeMo (Python in the settings, --python), or install it: "
+            "pip install 'clinasr-tui[nemo]'."
+        )
         return RemoteError(f"NeMo cannot be used there: {last}", where=where, remedy=remedy)
     if not left:
         return RemoteError("the transcription has gone without a word", where=where, remedy=again)

@@ -92,7 +92,7 @@ def unpack_rows(transcripts: Path, packed: PackedRows) -> Heard:
         raise RemoteError(
             f"{count} of {len(packed.seen)} rows came back",
             where=str(transcripts),
-            remedy="Run the same command again: it goes on",
+            remedy="The next start goes on",
         )
     return Heard(rows, untranscribed)
 
@@ -111,5 +111,5 @@ def _foreign(path: Path, number: int) -> RemoteError:
     return RemoteError(
         "this is not the row that was sent to be transcribed",
         where=f"{path}:{number}",
-        remedy="Run it again with --again",
+        remedy="Start over (earlier rows: start over; --again)",
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from clinasr_tui.errors import InputError
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 
 def open_input(path: Path, what: str) -> BinaryIO:
@@ -35,6 +39,12 @@ def reading(path: Path, what: str) -> Iterator[None]:
         raise  # cancelled, or whoever is told about it has gone
     except OSError as error:
         raise _unreadable(path, what, error, "Copy it to a disk that works") from None
+
+
+def sha256_of(path: Path, what: str) -> str:
+    """Checksum of a file's bytes, in hexadecimal digits. Raises InputError."""
+    with open_input(path, what) as stream, reading(path, what):
+        return hashlib.file_digest(cast("BufferedReader", stream), "sha256").hexdigest()
 
 
 def _unreadable(path: Path, what: str, error: OSError, remedy: str) -> InputError:

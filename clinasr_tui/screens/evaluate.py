@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from clinasr_tui.errors import ClinasrError
+from clinasr_tui.errors import ChoiceError, ClinasrError
 from clinasr_tui.evaluation.draft import FIELDS, EvalDraft, Standing, assess, draft_of, parsed
 from clinasr_tui.flywheel.stepper import current_round
 from clinasr_tui.launch.draft import THIS_MACHINE
@@ -18,6 +18,7 @@ from clinasr_tui.screens.choice import neighbour
 from clinasr_tui.screens.confirm_dialog import ConfirmDialog
 from clinasr_tui.screens.missing import no_manifest
 from clinasr_tui.screens.settings_form import Options, SettingsForm, host_lines
+from clinasr_tui.widgets.draft_lines import LAUNCH
 from clinasr_tui.widgets.eval_lines import eval_facts, eval_lines, eval_reason
 from clinasr_tui.widgets.eval_view import going_view, over_view, title
 from clinasr_tui.widgets.line_list import LineList
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from clinasr_tui.eval_desk import EvalDesk
-    from clinasr_tui.evaluation.choices import Evaluation
+    from clinasr_tui.evaluation.prepare import Evaluation
     from clinasr_tui.flywheel.workspace import Cycle
     from clinasr_tui.messages import EvalChanged
     from clinasr_tui.session import EvalWish
@@ -145,8 +146,16 @@ class EvaluateScreen(SettingsForm[EvalDraft]):
             self._looks, self._error = False, error
             if standing is not None:
                 self._draft = replace(draft, standing=standing)
-            self.show_problem(error)
+            self._show_error()
             self._draw()
+
+    def _show_error(self) -> None:
+        """Say why it cannot be started; the cursor goes from the start to the setting that decides it."""
+        error, fields = self._error, self.query_one("#fields", LineList)
+        choice = error.choice if isinstance(error, ChoiceError) else ""
+        self.show_problem(error.in_form() if error is not None else None)
+        if choice and fields.cursor_key == LAUNCH:
+            fields.move_to(choice)
 
     def changed(self, name: str) -> None:
         """Another value: what would become of it?"""
@@ -211,13 +220,13 @@ class EvaluateScreen(SettingsForm[EvalDraft]):
         width = max(20, self.size.width - 2)
         facts = eval_facts(draft, self._error, looking=self._looks, width=width)
         self.query_one("#facts", Static).update(facts)
-        self.query_one("#fields", LineList).show(eval_lines(draft))
+        self.query_one("#fields", LineList).show(eval_lines(draft, self._error))
         self._draw_reason()
 
     def _draw_reason(self) -> None:
         if self._draft is not None:
             key = self.query_one("#fields", LineList).cursor_key
-            self.query_one("#why", Static).update(eval_reason(self._draft, key))
+            self.query_one("#why", Static).update(eval_reason(self._draft, key, self._error))
 
     def _draw_work(self) -> None:
         held = self.desk.evaluating
@@ -241,8 +250,11 @@ class EvaluateScreen(SettingsForm[EvalDraft]):
         if draft is None or self.is_busy():
             return
         standing = draft.standing
-        if self._error is not None or self._looks or standing is None:
-            self.show_problem(self._error or "model and rows are not looked at yet")
+        if self._error is not None:
+            self._show_error()
+            return
+        if self._looks or standing is None:
+            self.show_problem("model and rows are not looked at yet")
             return
         if standing.made and not standing.failed:
             self.show_problem(

@@ -117,9 +117,16 @@ class SettingsForm(CockpitScreen, Generic[D]):
         elif (options := self.options(draft, key)).values:
             self._pick(key, options, draft.text(key))
         else:
-            self.query_one(Prompt).ask(
-                key, f"{self.label(key)}: empty takes what is proposed", draft.text(key)
-            )
+            asks = f"{self.label(key)}: empty takes what is proposed"
+            self.query_one(Prompt).ask(key, asks, self._typable(key, draft.text(key)))
+
+    def _typable(self, name: str, text: str) -> str:
+        """What a field shows, if it could be typed; "" for words such as "none"."""
+        try:
+            self.parsed(name, text)
+        except InputError:
+            return ""
+        return text
 
     def _pick(self, name: str, options: Options, now: str) -> None:
         lines = [*options.lines, *([options.other] if options.other else [])]

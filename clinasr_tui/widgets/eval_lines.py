@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from clinasr_tui.errors import ChoiceError, ClinasrError
 from clinasr_tui.launch.draft import THIS_MACHINE, Field
 from clinasr_tui.text import visible
 from clinasr_tui.widgets.columns import Column, cells
@@ -14,36 +15,38 @@ from clinasr_tui.widgets.draft_lines import LAUNCH
 from clinasr_tui.widgets.figures import Line, heading
 
 if TYPE_CHECKING:
-    from clinasr_tui.errors import ClinasrError
     from clinasr_tui.evaluation.draft import EvalDraft, Standing
 
 _COLUMNS = (Column("", 13), Column("", 0), Column("", 3))
 _WHAT = ("model", "general", "only_general", "out_cycle", "again")
 
 
-def eval_lines(draft: EvalDraft) -> list[Line]:
-    """The line that starts, then what is transcribed, then where and how."""
+def eval_lines(draft: EvalDraft, error: ClinasrError | None) -> list[Line]:
+    """The line that starts, then what is transcribed, then where and how; `error` is why it cannot start."""
     fields = {one.name: one for one in draft.fields()}
-    lines = [Line(LAUNCH, partial(_start_line, draft)), heading("What")]
-    lines += [Line(name, partial(_line, draft, fields[name])) for name in _WHAT if name in fields]
-    lines.append(heading("Where and how"))
-    lines += [Line(name, partial(_line, draft, one)) for name, one in fields.items() if name not in _WHAT]
-    return lines
+    against = error.choice if isinstance(error, ChoiceError) else ""
+    drawn = {name: Line(name, partial(_line, draft, one, name == against)) for name, one in fields.items()}
+    what = [drawn.pop(name) for name in _WHAT if name in drawn]
+    start = Line(LAUNCH, partial(_start_line, draft, error))
+    return [start, heading("What"), *what, heading("Where and how"), *drawn.values()]
 
 
-def _line(draft: EvalDraft, field: Field, width: int) -> Content:
+def _line(draft: EvalDraft, field: Field, wrong: bool, width: int) -> Content:
     is_set = draft.is_set(field.name)
     text = visible(draft.text(field.name)) or "…"
     room = width - _COLUMNS[0].width - 1 - (_COLUMNS[2].width + 1 if is_set else 0)
     if "/" in text and len(text) > room > 1:
         text = f"…{text[1 - room :]}"  # the end of a path tells more
-    texts: list[Content | str] = [field.label, Content.styled(text, "bold")]
+    label = Content.styled(f"✖ {field.label}", "bold $bad") if wrong else field.label
+    texts: list[Content | str] = [label, Content.styled(text, "bold")]
     if is_set:
         texts.append(Content.styled("set", "bold $accent"))
     return cells(_COLUMNS[: len(texts)], texts, width, gap=1)
 
 
-def _start_line(draft: EvalDraft, width: int) -> Content:
+def _start_line(draft: EvalDraft, error: ClinasrError | None, width: int) -> Content:
+    if error is not None:
+        return Content.styled("✖ It cannot be started yet", "bold $bad").truncate(width, ellipsis=True)
     return Content.styled(f"▶ {start_text(draft)}", "bold $accent").truncate(width, ellipsis=True)
 
 
@@ -75,7 +78,7 @@ def eval_facts(draft: EvalDraft, error: ClinasrError | None, *, looking: bool, w
     standing = draft.standing
     head = Content.assemble((f"cycle {draft.cycle.number}", "bold"))
     if error is not None:
-        return head
+        return Content.assemble(head, " · ", ("✖ not ready: see below", "bold $bad"))
     if standing is None or looking:
         return Content.assemble(head, (" · model and rows are being looked at …", "$quiet"))
     evaluation = standing.evaluation
@@ -114,10 +117,10 @@ def remarks(draft: EvalDraft, standing: Standing) -> list[str]:
     return found
 
 
-def eval_reason(draft: EvalDraft, name: str) -> Content:
-    """A field's reason; of the line that starts, what will happen."""
+def eval_reason(draft: EvalDraft, name: str, error: ClinasrError | None) -> Content:
+    """A field's reason; of the line that starts, what will happen, or why nothing can."""
     if name == LAUNCH:
-        return _what_happens(draft)
+        return _what_happens(draft) if error is None else Content(visible(str(error.in_form())))
     field = next((one for one in draft.fields() if one.name == name), None)
     if field is None:
         return Content("")

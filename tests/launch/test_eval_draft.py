@@ -11,9 +11,10 @@ import pytest
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.evaluation.begun import note_begun
-from clinasr_tui.evaluation.choices import EvalChoices, prepare
+from clinasr_tui.evaluation.choices import EvalChoices
 from clinasr_tui.evaluation.draft import EvalDraft, assess, draft_of, models, parsed
 from clinasr_tui.evaluation.evaluate import names_of
+from clinasr_tui.evaluation.prepare import prepare
 from clinasr_tui.flywheel.bases import DEFAULT_BASE
 from clinasr_tui.flywheel.workspace import open_workspace
 from clinasr_tui.launch.draft import THIS_MACHINE

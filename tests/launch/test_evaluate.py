@@ -18,8 +18,9 @@ import pytest
 
 from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.evaluation.begun import begun
-from clinasr_tui.evaluation.choices import EvalChoices, Evaluation, prepare, untranscribed_in
+from clinasr_tui.evaluation.choices import EvalChoices
 from clinasr_tui.evaluation.evaluate import Evaluated, evaluate
+from clinasr_tui.evaluation.prepare import Evaluation, prepare, untranscribed_in
 from clinasr_tui.launch.plan import Backend
 from clinasr_tui.remote.host import SshSettings
 from clinasr_tui.remote.hosts import open_host
@@ -160,7 +161,7 @@ async def test_the_same_call_again_does_nothing_and_another_model_is_refused(
     assert (await evaluated(prepare(cycle1, choices(tuned)))).was_there
     assert (cycle1.parent / "cycle2/eval_info.json").stat().st_mtime_ns == written
     with pytest.raises(
-        InputError, match=r"cycle2: this cycle is there already. Write another one: --out-cycle 3"
+        InputError, match=r"cycle2: this cycle is there already. Write another one: as cycle 3"
     ):
         await evaluated(prepare(cycle1, choices(base)))
     assert (await evaluated(prepare(cycle1, choices(base, out_cycle=3)))).folder.name == "cycle3"
@@ -326,7 +327,7 @@ async def test_a_general_set_is_transcribed_too(
     [
         ({"model": "no-such.nemo"}, "no-such.nemo: no such model"),
         ({"model": "model.ckpt/x/y"}, "neither a .nemo file nor a pretrained"),
-        ({}, r"no model is named. Give --model"),
+        ({}, r"no model is named. Name a .nemo file, a pretrained model or a run"),
         ({"run": "sft9"}, "there is no run sft9 in this workspace. Known: none"),
         ({"model": "a/b", "only_general": True}, "no general set is named"),
     ],
@@ -602,7 +603,7 @@ async def test_a_container_killed_midway_is_said_and_goes_on(
     evaluation = prepare(cycle1, given)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("clinasr_tui.evaluation.follow.QUIET_SECONDS", 1.0)
-        with pytest.raises(RemoteError, match=r"killed.*Run the same command again"):
+        with pytest.raises(RemoteError, match=r"killed.*The next start goes on with the next row"):
             await evaluated(evaluation, tell)
     done = await evaluated(evaluation)
     assert len(transcripts(done.folder / "per_sample.json")) == 12

@@ -168,11 +168,11 @@ def test_what_cannot_be_asked_of_slurm_is_one_line(
 def test_eval_says_that_it_submits_nothing(clinasr: Command, on_slurm: list[str], here: Path) -> None:
     done = clinasr("eval", "cycle1", "--model", "nvidia/parakeet-tdt-0.6b-v2", "--backend", "slurm")
     assert done.returncode == 2
-    assert "eval submits nothing to Slurm. Add --backend local" in done.stderr
+    assert "nothing is submitted to Slurm to be transcribed. Take the backend local" in done.stderr
     clinasr("train", "cycle1", *on_slurm, "--run", "sft3")
     of_run = clinasr("eval", "cycle1", "--run", "sft3")
     assert of_run.returncode == 2
-    assert "eval submits nothing to Slurm" in of_run.stderr
+    assert "nothing is submitted to Slurm" in of_run.stderr
 
 
 def test_doctor_tells_of_the_partitions(clinasr: Command) -> None:

@@ -13,9 +13,10 @@ from textual.widgets import Input
 
 from clinasr_tui.app import LEAVES, READONLY, ClinasrApp
 from clinasr_tui.errors import RemoteError
-from clinasr_tui.evaluation.choices import EvalChoices, prepare
+from clinasr_tui.evaluation.choices import EvalChoices
 from clinasr_tui.evaluation.evaluate import Evaluated
 from clinasr_tui.evaluation.evaluating import Evaluating
+from clinasr_tui.evaluation.prepare import prepare
 from clinasr_tui.evaluation.rows import Untranscribed
 from clinasr_tui.evaluation.told import TRANSCRIBING
 from clinasr_tui.evaluation.transcription import CONTACT
@@ -386,6 +387,14 @@ async def test_other_screens_lead_here_with_their_run(app_with):
         await press(pilot, "E")
         assert app.screen._draft.choices.run == "sft3"
         assert "run sft3 was not launched from here: where its model lies is not known" in problem(app)
+        assert "--model" not in problem(app), "the form has a field for it"
+        fields = app.screen.query_one("#fields", LineList)
+        assert fields.cursor_key == "model"
+        lines = lines_of(fields)
+        assert any("It cannot be started yet" in line for line in lines)
+        assert any("machine" in line and "this machine" in line for line in lines)
+        await press(pilot, "s")
+        assert "where its model lies is not known" in problem(app)
 
 
 # --- pictures ------------------------------------------------------------------------------------
