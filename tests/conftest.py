@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.dockerd import Dockerd
+from tests.support.sshd import Sshd
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "clinasr_tui" / "demo" / "data"
@@ -50,6 +54,29 @@ def two_cycles(tmp_path: Path) -> Path:
     (root / "cycle1" / "audio").symlink_to(DEMO / "cycle1" / "audio")
     shutil.copytree(DEMO / "cycle2", root / "cycle2")
     return root
+
+
+@pytest.fixture
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """OpenSSH's own server on loopback; its host is called "lab"."""
+    with Sshd(tmp_path_factory.mktemp("sshd")) as server:
+        server.trust()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dockerd() -> Iterator[Dockerd]:
+    """A Docker engine with the image that stands in for NeMo's."""
+    with Dockerd() as engine:
+        engine.import_stand_in()
+        yield engine
+
+
+@pytest.fixture
+def no_container_stays(dockerd: Dockerd) -> object:
+    yield
+    for name in dockerd.docker("ps", "-aq").split():
+        dockerd.docker("rm", "-f", name)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -57,7 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="of an evaluation that is made: transcribe just the rows anew that have no transcript",
     )
-    parser.add_argument("--again", action="store_true", help="do not go on with an earlier attempt's rows")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="transcribe every row anew, although an earlier start did some; of an evaluation that is made "
+        "that is another cycle (--out-cycle)",
+    )
     where = add_place(parser, backend="default: docker on a host, else local", cpu="without a GPU")
     where.add_argument("--batch-size", type=from_one, default=0, metavar="N", help="rows at a time at most")
     add_priority(parser)
@@ -76,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         done = asyncio.run(trusting(args, evaluation.host, ssh, lambda: _evaluate(args, evaluation, ssh)))
     except KeyboardInterrupt:
-        note("ended: what is transcribed is kept, the same command goes on")
+        same = "the same command without --again" if args.again else "the same command"
+        note(f"ended: what is transcribed is kept, {same} goes on")
         raise
     _warn(done)
     if args.only_general:

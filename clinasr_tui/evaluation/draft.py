@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from clinasr_tui.errors import ChoiceError, InputError
 from clinasr_tui.evaluation.begun import begun
 from clinasr_tui.evaluation.choices import EvalChoices
-from clinasr_tui.evaluation.evaluate import made_before, names_of
+from clinasr_tui.evaluation.evaluate import made_before
 from clinasr_tui.evaluation.prepare import EVALS_FOLDER, Evaluation, eval_info, prepare, untranscribed_in
 from clinasr_tui.evaluation.transcription import has_begun, known_python
 from clinasr_tui.flywheel.bases import DEFAULT_BASE
@@ -310,26 +310,25 @@ def assess(draft: EvalDraft) -> Standing:
     """
     asked = draft.asked
     evaluation = prepare(draft.cycle.folder, asked)
-    names = names_of(evaluation)
     cycles = draft.workspace.cycles
-    if asked.out_cycle is None and evaluation.folder != evaluation.cycle.folder and names:
+    if asked.out_cycle is None and evaluation.folder != evaluation.cycle.folder:
         later = [one for one in cycles if one.number > draft.cycle.number and not one.is_empty]
-        same = next((one.number for one in later if _made_of(one) == names), None)
+        made_there = (one.number for one in later if evaluation.is_made_of(_made_of(one)))
+        same = None if asked.again else next(made_there, None)
         taken = any(one.number == evaluation.number for one in later)
-        if same or (taken and eval_info(draft.cycle.folder).get("evaluations") != names):
+        if same or (taken and not evaluation.is_made_of(_made_of(draft.cycle))):
             number = same or max(one.number for one in cycles) + 1
             evaluation = prepare(draft.cycle.folder, replace(asked, out_cycle=number))
     evaluation, made = made_before(evaluation)
-    every = (None if asked.only_general else evaluation.manifest, asked.general)
-    manifests = [one for one in every if one is not None]
-    plan = evaluation.plan(manifests[0])
+    plan = evaluation.plan(evaluation.parts[0])
     return Standing(
         evaluation,
         plan,
-        sum(map(_rows, manifests)),
+        sum(_rows(part.manifest) for part in evaluation.parts),
         made,
         untranscribed_in(evaluation.folder) if made else 0,
-        not made and any(has_begun(evaluation.cycle.folder / EVALS_FOLDER / name) for name in names),
+        not made
+        and any(has_begun(evaluation.cycle.folder / EVALS_FOLDER / name) for name in evaluation.names),
         plan.in_place and plan.python == LocalHost.python and find_spec("nemo") is None,
     )
 

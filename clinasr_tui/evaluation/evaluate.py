@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clinasr_tui.errors import InputError, RemoteError
+from clinasr_tui.errors import ChoiceError, InputError, RemoteError
 from clinasr_tui.evaluation.begun import forget_begun, note_begun
 from clinasr_tui.evaluation.prepare import EVAL_INFO_FILE, eval_info
+from clinasr_tui.evaluation.rows import keep_rows, rows_of
 from clinasr_tui.evaluation.transcription import transcribe
-from clinasr_tui.flywheel.files import write_atomically
+from clinasr_tui.flywheel.files import sha256_of, write_atomically
 from clinasr_tui.flywheel.manifest import read_manifest
 from clinasr_tui.flywheel.workspace import BASELINE_FILE, GENERAL_FILE, MANIFEST_FILE, REEVAL_FILE
 from clinasr_tui.launch.flow import Progress, told
@@ -27,7 +28,7 @@ from clinasr_tui.launch.flow import Progress, told
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clinasr_tui.evaluation.prepare import Evaluation
+    from clinasr_tui.evaluation.prepare import Evaluation, Transcribed
     from clinasr_tui.evaluation.rows import Untranscribed
     from clinasr_tui.evaluation.transcription import Transcripts
     from clinasr_tui.launch.flow import Tell
@@ -67,15 +68,13 @@ async def evaluate(
     if is_made and not evaluation.choices.retry:
         return Evaluated(evaluation.folder, evaluation.number, (), (), True, ())
     await asyncio.to_thread(note_begun, evaluation)
-    # Once: with `again` the name is another as soon as it has begun.
-    names = await asyncio.to_thread(names_of, evaluation)
-    main = general = None
-    if not evaluation.choices.only_general:
-        main = await _transcribed(evaluation, evaluation.manifest, connect, tell, leaves)
-    if evaluation.choices.general is not None:
-        general = await _transcribed(evaluation, evaluation.choices.general, connect, tell, leaves)
+    for part in evaluation.parts:  # before the first takes its time: what speaks against the second?
+        await asyncio.to_thread(_kept, evaluation, part)
+    done = [await _transcribed(evaluation, part, connect, tell, leaves) for part in evaluation.parts]
+    main = None if evaluation.choices.only_general else done[0]
+    general = done[-1] if evaluation.choices.general is not None else None
     told(tell, Progress(SCORING))
-    notes = await asyncio.to_thread(write_cycle, evaluation, main, general, names)
+    notes = await asyncio.to_thread(write_cycle, evaluation, main, general)
     await asyncio.to_thread(forget_begun, evaluation)
     return Evaluated(
         evaluation.folder,
@@ -89,16 +88,16 @@ async def evaluate(
 
 async def _transcribed(
     evaluation: Evaluation,
-    manifest: Path,
+    part: Transcribed,
     connect: Callable[[], Host],
     tell: Tell,
     leaves: Callable[[], bool],
 ) -> Transcripts:
     """One manifest's transcripts, at least one of them."""
-    plan = await asyncio.to_thread(evaluation.plan, manifest)
+    plan = evaluation.plan(part)
     done = await transcribe(
         plan,
-        manifest,
+        part,
         evaluation.local_folder(plan),
         connect,
         tell,
@@ -106,36 +105,44 @@ async def _transcribed(
         socket=evaluation.socket,
         leaves=leaves,
     )
-    _expect_some(done, manifest)
+    _expect_some(done, part.manifest)
     return done
 
 
-def names_of(evaluation: Evaluation) -> list[str]:
-    """Names of its transcriptions: the same for the same model, manifests and machine."""
-    choices = evaluation.choices
-    every = (None if choices.only_general else evaluation.manifest, choices.general)
-    return [evaluation.plan(manifest).places.run for manifest in every if manifest is not None]
+def _kept(evaluation: Evaluation, part: Transcribed) -> Path:
+    """The rows as they were when it was prepared, readable ones. Raises InputError."""
+    kept = keep_rows(part.manifest, part.sha256, evaluation.local_folder(evaluation.plan(part)))
+    rows_of(part.manifest, kept)
+    return kept
 
 
 def made_before(evaluation: Evaluation) -> tuple[Evaluation, bool]:
-    """The evaluation as it is written, and True if just this one has been. Reads and hashes, blocks.
+    """The evaluation as it is written, and True if just this one has been. Reads, blocks.
 
     The transcripts the cycle has, asked for again, are its own: they are not written as the next cycle.
-    Raises InputError if another evaluation stands in its place.
+    Raises InputError if another evaluation stands in its place, and for one that is made and is to be made
+    `again` without a number of its own.
     """
     choices, cycle, folder = evaluation.choices, evaluation.cycle, evaluation.folder
-    names = names_of(evaluation)
     if choices.only_general:
-        return evaluation, False
+        names = eval_info(cycle.folder).get("general_evaluations")
+        return evaluation.as_made(names), False
     own = cycle.hypotheses if choices.out_cycle is None else None
-    if own is not None and eval_info(cycle.folder).get("evaluations") == names:
+    if own is not None and evaluation.is_made_of(_made_of(cycle.folder)):
         baseline = own.name == BASELINE_FILE
-        return replace(evaluation, number=cycle.number, folder=cycle.folder, baseline=baseline), True
-    if folder == cycle.folder or not folder.exists() or not any(folder.iterdir()):
+        evaluation = replace(evaluation, number=cycle.number, folder=cycle.folder, baseline=baseline)
+    elif folder == cycle.folder or not folder.exists() or not any(folder.iterdir()):
         return evaluation, False
-    if eval_info(folder).get("evaluations") == names:
-        return evaluation, True
-    raise _taken(evaluation)
+    elif not evaluation.is_made_of(_made_of(folder)):
+        raise _taken(evaluation)
+    if choices.again and not choices.retry:
+        raise _made_already(evaluation)
+    return evaluation.as_made(_made_of(evaluation.folder)), True
+
+
+def _made_of(folder: Path) -> Any:
+    """Names of the transcriptions a cycle was made of."""
+    return eval_info(folder).get("evaluations")
 
 
 def _expect_some(transcripts: Transcripts, manifest: Path) -> None:
@@ -149,9 +156,7 @@ def _expect_some(transcripts: Transcripts, manifest: Path) -> None:
         )
 
 
-def write_cycle(
-    evaluation: Evaluation, main: Transcripts | None, general: Transcripts | None, names: list[str]
-) -> list[str]:
+def write_cycle(evaluation: Evaluation, main: Transcripts | None, general: Transcripts | None) -> list[str]:
     """Write what came back: a new cycle takes its name once it is whole; remarks for the operator.
 
     In a cycle that is there the transcripts come last, so that it is scored only once the rest is there.
@@ -159,10 +164,10 @@ def write_cycle(
     target = evaluation.folder
     is_there = target.exists() and any(target.iterdir())
     own = target == evaluation.cycle.folder
-    if is_there and not own and eval_info(target).get("evaluations") != names:
+    if is_there and not own and _made_of(target) != evaluation.names:
         raise _taken(evaluation)  # it came meanwhile
-    info = _info(evaluation, main, general, names)
-    notes: list[str] = []
+    info = _info(evaluation, main, general)
+    notes = _changed(evaluation)
     for leftover in target.parent.glob(f".{target.name}.*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
     try:
@@ -176,7 +181,8 @@ def write_cycle(
             for path in sorted(work.iterdir(), key=lambda path: path.name == last):
                 path.replace(target / path.name)
         else:
-            notes = _link_audio(evaluation, work)
+            assert main is not None
+            notes += _link_audio(evaluation, main.rows, work)
             work.chmod(0o777 & ~_umask())
             work.rename(target)
     except OSError as error:
@@ -197,15 +203,24 @@ def _fill(
     name = BASELINE_FILE if evaluation.baseline else REEVAL_FILE
     if general is not None:
         write_atomically(work / GENERAL_FILE, general.heard.rows)
+    write_atomically(work / EVAL_INFO_FILE, (json.dumps(info, indent=2) + "\n").encode())
     if main is None:
         return GENERAL_FILE
-    manifest = evaluation.manifest
     if not (evaluation.folder / MANIFEST_FILE).exists():
-        shutil.copyfile(manifest, work / MANIFEST_FILE)
+        shutil.copyfile(main.rows, work / MANIFEST_FILE)
     write_atomically(work / name, main.heard.rows)
-    write_atomically(work / EVAL_INFO_FILE, (json.dumps(info, indent=2, ensure_ascii=False) + "\n").encode())
-    _score(work / name, manifest, work, evaluation.number)
+    _score(work / name, main.rows, work, evaluation.number)
     return name
+
+
+def _changed(evaluation: Evaluation) -> list[str]:
+    """Manifests that are not any more what was transcribed, for the operator."""
+    return [
+        f"{part.manifest} was changed meanwhile: these are its rows as they were before. Evaluate again "
+        "for the new ones"
+        for part in evaluation.parts
+        if not part.manifest.is_file() or sha256_of(part.manifest, "manifest") != part.sha256
+    ]
 
 
 def _score(transcripts: Path, manifest: Path, folder: Path, number: int) -> None:
@@ -221,37 +236,36 @@ def _score(transcripts: Path, manifest: Path, folder: Path, number: int) -> None
     write_atomically(folder / f"leaderboard_cycle{number}.md", board.encode())
 
 
-def _info(
-    evaluation: Evaluation, main: Transcripts | None, general: Transcripts | None, names: list[str]
-) -> dict[str, Any]:
-    """`eval_info.json`: the model, where it is from, what transcribed, and the rows left out."""
+def _info(evaluation: Evaluation, main: Transcripts | None, general: Transcripts | None) -> dict[str, Any]:
+    """`eval_info.json`: the model, where it is from, what transcribed, and the rows left out.
+
+    Of a general set alone nothing is said of the cycle's own transcripts, which are another evaluation's.
+    """
     model = evaluation.model
     found = eval_info(evaluation.folder)
+    if general is not None:
+        found["general_untranscribed"] = [row._asdict() for row in general.heard.untranscribed]
+    if main is None:
+        return {**found, "general_model": model.label, "general_evaluations": evaluation.names}
     found |= {"model": model.label, "model_file": model.model, "cycle": evaluation.number}
     if model.run:
         found |= {"run": model.run, "trained_on_cycle": model.trained_on}
-    found |= {
-        "evaluations": names_of(evaluation),
+    heard = main.heard
+    return {
+        **found,
+        "evaluations": evaluation.names,
         "host": evaluation.host,
         "backend": str(evaluation.backend),
+        "versions": main.versions,
+        "rows": len(heard.rows) + len(heard.untranscribed),
+        "untranscribed": [row._asdict() for row in heard.untranscribed],
     }
-    if main is not None:
-        heard = main.heard
-        found |= {
-            "versions": main.versions,
-            "rows": len(heard.rows) + len(heard.untranscribed),
-            "untranscribed": [row._asdict() for row in heard.untranscribed],
-        }
-    if general is not None:
-        found["general_untranscribed"] = [row._asdict() for row in general.heard.untranscribed]
-    return found
 
 
-def _link_audio(evaluation: Evaluation, work: Path) -> list[str]:
+def _link_audio(evaluation: Evaluation, rows: Path, work: Path) -> list[str]:
     """Make the copied manifest's relative audio paths lead to the audio: links beside it, no copies."""
-    manifest = evaluation.manifest
-    tops = {Path(row.audio_filepath).parts[0] for row in read_manifest(manifest)}
-    from_folder = manifest.parent.resolve()
+    tops = {top for row in read_manifest(rows) for top in Path(row.audio_filepath).parts[:1]}
+    from_folder = evaluation.manifest.parent.resolve()
     lost = []
     for top in sorted(tops - {"..", "/"}):
         if top.startswith("~") or not (from_folder / top).exists() or (work / top).exists():
@@ -271,11 +285,26 @@ def _umask() -> int:
     return mask
 
 
-def _taken(evaluation: Evaluation) -> InputError:
-    return InputError(
-        "this cycle is there already",
+def _taken(evaluation: Evaluation) -> ChoiceError:
+    return _another(evaluation, "this cycle is there already", "Write another one")
+
+
+def _made_already(evaluation: Evaluation) -> ChoiceError:
+    what = f"cycle {evaluation.number} is this evaluation already"
+    return _another(evaluation, what, "Done again it is another cycle: choose its number")
+
+
+def _another(evaluation: Evaluation, what: str, remedy: str) -> ChoiceError:
+    """With the first number that no cycle has."""
+    folders = evaluation.cycle.folder.absolute().parent.glob("cycle*")
+    numbers = [int(one.name[5:]) for one in folders if one.name[5:].isdecimal()]
+    free = max([*numbers, evaluation.number]) + 1
+    return ChoiceError(
+        what,
+        choice="out_cycle",
         where=str(evaluation.folder),
-        remedy=f"Write another one: as cycle {evaluation.number + 1} (--out-cycle)",
+        remedy=f"{remedy}, {free} is free",
+        option=f"--out-cycle {free}",
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from clinasr_tui.evaluation.choices import EvalChoices
     from clinasr_tui.flywheel.workspace import Cycle, RunRef
+    from clinasr_tui.launch.control import RunHandle
 
 _PRETRAINED = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _CHECKPOINTS = "run/checkpoints"
@@ -50,6 +51,8 @@ class EvalModel(NamedTuple):
     best_of: str = ""
     """The run's folder of checkpoints, if the model is to be made of the best one."""
     ground: Ground = Ground()
+    trained_by: RunHandle | None = None
+    """The run whose weights these are, where it has them."""
 
 
 def model_of(
@@ -150,6 +153,7 @@ def _model_of_run(run: RunRef, choices: EvalChoices) -> tuple[EvalModel, str | N
         trained_on=run.cycle,
         best_of=checkpoints.removeprefix(f"{root}/") if choices.best else "",
         ground=_ground(record),
+        trained_by=handle,
     )
     return found, run.host, root
 

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.flywheel.workspace import MANIFEST_FILE, REEVAL_FILE
-from clinasr_tui.launch.places import LAUNCH_FILE, WRAPPER_FILE, Places, file_name
+from clinasr_tui.launch.places import LAUNCH_FILE, WRAPPER_FILE, Places, file_name, model_place
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.send import Item
-from clinasr_tui.nemo_side import export_checkpoint, run_and_record, transcribe
+from clinasr_tui.nemo_side import audio_check, export_checkpoint, run_and_record, transcribe
 from clinasr_tui.text import typed_path
 
 if TYPE_CHECKING:
+    from clinasr_tui.launch.control import RunHandle
     from clinasr_tui.launch.machine import Machine
 
-SPEC_FILE, SCRIPT_FILE, EXPORT_FILE = "spec.json", "transcribe.py", "export_checkpoint.py"
+SPEC_FILE, SCRIPT_FILE = "spec.json", "transcribe.py"
+EXPORT_FILE, AUDIO_FILE = "export_checkpoint.py", "audio_check.py"
+"""Beside the script, which imports them by these names."""
 
 
 class EvalPlaces(Places):
@@ -46,6 +49,10 @@ class EvalPlan:
 
     places: EvalPlaces
     model: str
+    audio: str = ""
+    """Folder below the root for audio that is sent."""
+    trained_by: RunHandle | None = None
+    """The run whose weights these are, if they lie where it has them: they change while it trains."""
     on_host: bool = False
     in_place: bool = False
     """True on this machine without a container: audio and model are read where they are."""
@@ -74,9 +81,9 @@ class EvalPlan:
 
     @property
     def model_place(self) -> str:
-        """Where a model that is sent goes, relative to the root: where training has its bases."""
+        """Where a model that is sent goes, relative to the root: where training has it as a base."""
         assert self.sent_model is not None
-        return f"{file_name(self.places.workspace)}/bases/{file_name(self.sent_model.stem)}.nemo"
+        return model_place(self.places.workspace, self.sent_model)
 
     @property
     def model_name(self) -> str:
@@ -143,6 +150,7 @@ class EvalPlan:
             WRAPPER_FILE: inspect.getsource(run_and_record).encode(),
             SCRIPT_FILE: inspect.getsource(transcribe).encode(),
             EXPORT_FILE: inspect.getsource(export_checkpoint).encode(),
+            AUDIO_FILE: inspect.getsource(audio_check).encode(),
             LAUNCH_FILE: json.dumps(self.launch_spec(owner), indent=1).encode(),
             SPEC_FILE: json.dumps(self.spec, indent=1).encode(),
             MANIFEST_FILE: manifest,

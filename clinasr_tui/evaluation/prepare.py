@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinasr_tui.errors import ChoiceError, InputError
 from clinasr_tui.evaluation.models import model_of
@@ -18,11 +19,24 @@ from clinasr_tui.launch.places import file_name, program_here
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clinasr_tui.evaluation.choices import EvalChoices
     from clinasr_tui.evaluation.models import EvalModel
     from clinasr_tui.flywheel.workspace import Cycle
 
 EVALS_FOLDER, EVAL_INFO_FILE = "evals", "eval_info.json"
+_ATTEMPT = re.compile(r"(?<=-[0-9a-f]{10})-[0-9]+$")
+
+
+class Transcribed(NamedTuple):
+    """One manifest of an evaluation, as it was when that was prepared."""
+
+    manifest: Path
+    sha256: str
+    """Of its bytes."""
+    name: str
+    """Of its transcription: the same for the same model, rows and machine, but for the attempt's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,25 @@ class Evaluation:
     """Of that cycle."""
     baseline: bool
     """True if it becomes the transcripts of the cycle itself."""
+    parts: tuple[Transcribed, ...] = ()
+    """The cycle's rows, then the general set, as far as they are transcribed. Neither a file that changes nor
+    an attempt that begins makes others of them."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of its transcriptions."""
+        return [part.name for part in self.parts]
+
+    def is_made_of(self, names: object) -> bool:
+        """True for the transcriptions of the same model, rows and machine, whichever attempt gave them."""
+        return isinstance(names, list) and _unnumbered(names) == _unnumbered(self.names)
+
+    def as_made(self, names: object) -> Evaluation:
+        """The same, with the attempts that gave what is made, if `names` are such."""
+        if not (isinstance(names, list) and self.is_made_of(names)):
+            return self
+        parts = (part._replace(name=str(name)) for part, name in zip(self.parts, names, strict=True))
+        return replace(self, parts=tuple(parts))
 
     @property
     def manifest(self) -> Path:
@@ -71,19 +104,18 @@ class Evaluation:
         """Where Docker listens there."""
         return self.choices.socket or self.model.ground.socket or DOCKER_SOCKET
 
-    def plan(self, manifest: Path) -> EvalPlan:
-        """How one manifest is transcribed; its name is the same for the same model, manifest and machine."""
+    def plan(self, part: Transcribed) -> EvalPlan:
+        """How one manifest is transcribed."""
         choices, backend, ground = self.choices, self.backend, self.model.ground
         bare = ground.backend is Backend.SLURM and backend is Backend.LOCAL
         known = ground.python if bare or backend is ground.backend else ""
         in_place = backend is Backend.LOCAL and self.host is None
-        rows = sha256_of(manifest, "manifest")
-        identity = [self.model.identity, rows, self.host or "", str(backend), choices.image]
-        mark = hashlib.sha256("\n".join(identity).encode("utf-8", "surrogateescape")).hexdigest()[:10]
-        name = f"{file_name(self.model.label)[:32]}-{mark}"
+        places = EvalPlaces(self.root, self.workspace, self.cycle.number, part.name)
         return EvalPlan(
-            EvalPlaces(self.root, self.workspace, self.cycle.number, self._numbered(name)),
+            places,
             self.model.model,
+            audio=self._audio_folder(part.manifest, places),
+            trained_by=self.model.trained_by,
             on_host=self.model.on_host,
             best_of=self.model.best_of,
             in_place=in_place,
@@ -94,6 +126,22 @@ class Evaluation:
             batch_size=choices.batch_size,
             retry=choices.retry,
         )
+
+    def _audio_folder(self, manifest: Path, places: EvalPlaces) -> str:
+        """Below the root there: other manifests' audio never takes the place of the cycle's."""
+        folder = manifest.parent.resolve()
+        if folder == self.cycle.folder.resolve():
+            return places.data
+        mark = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:10]
+        return f"{file_name(self.workspace)}/audio/{file_name(folder.name)}-{mark}"
+
+    def part_of(self, manifest: Path) -> Transcribed:
+        """A manifest as it is now. Reads it, blocks; raises InputError."""
+        digest = sha256_of(manifest, "manifest")
+        identity = [self.model.identity, digest, self.host or "", str(self.backend), self.choices.image]
+        mark = hashlib.sha256("\n".join(identity).encode("utf-8", "surrogateescape")).hexdigest()[:10]
+        name = f"{file_name(self.model.label)[:32]}-{mark}"
+        return Transcribed(manifest, digest, self._numbered(name))
 
     def _numbered(self, name: str) -> str:
         """The newest attempt's name, with `again` one further."""
@@ -112,6 +160,10 @@ class Evaluation:
 
 def _attempt(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
+
+
+def _unnumbered(names: Sequence[object]) -> list[str]:
+    return [_ATTEMPT.sub("", str(name)) for name in names]
 
 
 def _python(chosen: str, *, in_place: bool) -> str:
@@ -144,7 +196,9 @@ def prepare(folder: Path, choices: EvalChoices) -> Evaluation:
     number = cycle.number if own else choices.out_cycle or cycle.number + 1
     target = cycle.folder if own else cycle.folder.parent / f"cycle{number}"
     _expect_no_job(choices.backend or model.ground.backend)
-    return Evaluation(cycle, name, model, choices, host, root, number, target, baseline)
+    found = Evaluation(cycle, name, model, choices, host, root, number, target, baseline)
+    every = (None if choices.only_general else found.manifest, choices.general)
+    return replace(found, parts=tuple(found.part_of(one) for one in every if one is not None))
 
 
 def _expect_no_job(backend: Backend | None) -> None:
@@ -167,11 +221,13 @@ def _is_baseline(cycle: Cycle, model: EvalModel, choices: EvalChoices) -> bool:
                 remedy="Name its manifest",
                 option="--general MANIFEST",
             )
-        if cycle.general is not None:
-            raise InputError(
+        if cycle.general is not None and not choices.retry:
+            raise ChoiceError(
                 "the general set is transcribed already",
+                choice="only_general",
                 where=str(cycle.general),
-                remedy="Remove it first; a retry then does only the rows that failed",
+                remedy="To do it anew, remove it first",
+                option="--retry does just the rows that failed",
             )
         return False
     own = choices.out_cycle in (None, cycle.number)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clinasr_tui.errors import RemoteError
-from clinasr_tui.flywheel.files import numbered_lines, open_input
-from clinasr_tui.flywheel.manifest import audio_path, read_manifest
+from clinasr_tui.errors import InputError, RemoteError
+from clinasr_tui.flywheel.files import numbered_lines, open_input, reading, sha256_of, write_atomically
+from clinasr_tui.flywheel.manifest import ManifestRow, audio_path, read_manifest
 from clinasr_tui.flywheel.rewrite import edited
+from clinasr_tui.flywheel.workspace import MANIFEST_FILE
 from clinasr_tui.launch.packing import place_below
 from clinasr_tui.launch.send import Item
+from clinasr_tui.nemo_side.transcribe import as_json
 from clinasr_tui.text import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from clinasr_tui.launch.places import Places
+
+
+_CHUNK = 1 << 20
 
 
 class PackedRows(NamedTuple):
@@ -31,6 +36,8 @@ class PackedRows(NamedTuple):
     """The line of each row in the operator's manifest."""
     audio: tuple[Item, ...]
     """Audio to send; a file that is missing here is missing there, and its row says so."""
+    unsent: dict[str, str]
+    """Audio path there → why the file cannot be read here; its row fails with that."""
 
 
 class Untranscribed(NamedTuple):
@@ -48,27 +55,71 @@ class Heard(NamedTuple):
     untranscribed: list[Untranscribed]
 
 
-def pack_rows(manifest: Path, places: Places, *, in_place: bool) -> PackedRows:
+def keep_rows(manifest: Path, sha256: str, folder: Path) -> Path:
+    """A copy of a manifest in `folder`, as it was when it had this checksum: later changes do not reach it.
+
+    Raises InputError if it has another one by now.
+    """
+    kept = folder / MANIFEST_FILE
+    if kept.is_file() and sha256_of(kept, "manifest") == sha256:
+        return kept
+    with open_input(manifest, "manifest") as stream, reading(manifest, "manifest"):
+        write_atomically(kept, iter(lambda: stream.read(_CHUNK), b""))
+    if sha256_of(kept, "manifest") != sha256:
+        kept.unlink()
+        raise InputError("the manifest was changed just now", where=str(manifest), remedy="Start again")
+    return kept
+
+
+def pack_rows(
+    manifest: Path, places: Places, *, in_place: bool, audio_folder: str = "", kept: Path | None = None
+) -> PackedRows:
     """Rewrite a manifest for the machine; with `in_place` audio is read where it is, and none is sent.
 
-    Raises InputError naming `file:line` for a row that cannot be read.
+    Its rows are read from the copy `kept`, if there is one. Audio goes below `audio_folder` of the root, by
+    default the cycle's. Raises InputError naming `file:line` for a row that cannot be read.
     """
     audio: dict[Path, str] = {}
     written, seen, own, lines = [], [], [], []
-    for row in read_manifest(manifest):
+    for row in rows_of(manifest, kept):
         source = audio_path(manifest, row.audio_filepath)
         if in_place:
             place = str(source.absolute())
         else:
             if source not in audio:
-                audio[source] = f"{places.data}/{place_below(source, manifest.parent)}"
+                audio[source] = f"{audio_folder or places.data}/{place_below(source, manifest.parent)}"
             place = places.seen(audio[source])
         written.append(edited(row.raw, {"audio_filepath": place}) + b"\n")
         seen.append(place)
         own.append(row.audio_filepath)
         lines.append(row.line)
-    items = tuple(Item(place, source) for source, place in audio.items() if source.is_file())
-    return PackedRows(b"".join(written), tuple(seen), tuple(own), tuple(lines), items)
+    faults = {source: _fault(source) for source in audio}
+    items = tuple(Item(place, source) for source, place in audio.items() if faults[source] == "")
+    unsent = {places.seen(audio[source]): fault for source, fault in faults.items() if fault}
+    return PackedRows(b"".join(written), tuple(seen), tuple(own), tuple(lines), items, unsent)
+
+
+def rows_of(manifest: Path, kept: Path | None) -> list[ManifestRow]:
+    """The rows of a manifest, from its copy if there is one. Raises InputError naming `file:line`."""
+    if kept is None:
+        return read_manifest(manifest)
+    try:
+        return read_manifest(kept)
+    except InputError as error:
+        # What is to be mended is the operator's own file, not the copy.
+        where = (error.where or "").replace(str(kept), str(manifest))
+        raise InputError(error.what, where=where, remedy=error.remedy) from None
+
+
+def _fault(source: Path) -> str | None:
+    """Why audio cannot be sent; "" if it can, None if it is not there."""
+    if not source.is_file():
+        return None
+    try:
+        with source.open("rb"):
+            return ""
+    except OSError as error:
+        return f"it cannot be read here: {error.strerror}"
 
 
 def unpack_rows(transcripts: Path, packed: PackedRows) -> Heard:
@@ -82,11 +133,12 @@ def unpack_rows(transcripts: Path, packed: PackedRows) -> Heard:
                 raise _foreign(transcripts, number)
             row["audio_filepath"] = packed.own[count]
             error = row.pop("error", None)
+            error = packed.unsent.get(packed.seen[count], error) if error else None
             if error:
                 told = visible(str(error))
                 untranscribed.append(Untranscribed(packed.lines[count], packed.own[count], told))
             else:
-                rows.append(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+                rows.append(as_json(row) + b"\n")
             count += 1
     if count != len(packed.seen):
         raise RemoteError(

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clinasr_tui.errors import ClinasrError, InputError, RemoteError
+from clinasr_tui.errors import ChoiceError, ClinasrError, InputError, RemoteError
 from clinasr_tui.evaluation.follow import exit_record, failure, follow
-from clinasr_tui.evaluation.rows import Heard, PackedRows, pack_rows, unpack_rows
+from clinasr_tui.evaluation.rows import Heard, PackedRows, keep_rows, pack_rows, unpack_rows
 from clinasr_tui.evaluation.told import Reading
 from clinasr_tui.flywheel.files import write_atomically
 from clinasr_tui.flywheel.workspace import MIRROR_FOLDER, REEVAL_FILE
@@ -43,6 +43,7 @@ from clinasr_tui.remote.scripts import succeeds
 
 if TYPE_CHECKING:
     from clinasr_tui.evaluation.plan import EvalPlan
+    from clinasr_tui.evaluation.prepare import Transcribed
     from clinasr_tui.remote.host import Host
 
 RECORD_FILE = "evaluation.json"
@@ -59,11 +60,13 @@ class Transcripts:
     heard: Heard
     versions: dict[str, str]
     """Of NeMo, torch, Python, and the device's name."""
+    rows: Path
+    """The manifest as it was transcribed."""
 
 
 async def transcribe(
     plan: EvalPlan,
-    manifest: Path,
+    part: Transcribed,
     folder: Path,
     connect: Callable[[], Host],
     tell: Tell,
@@ -72,7 +75,7 @@ async def transcribe(
     socket: str = DOCKER_SOCKET,
     leaves: Callable[[], bool] = lambda: False,
 ) -> Transcripts:
-    """Transcribe `manifest` as planned; what is known of it is kept in `folder` of the workspace.
+    """Transcribe a manifest as planned; what is known of it is kept in `folder` of the workspace.
 
     `connect` gives the host, not yet entered. Contact that is lost is sought again for as long as it takes.
     Cancelling the task ends the transcription, unless `leaves` says that it is to go on unwatched; what it
@@ -84,7 +87,7 @@ async def transcribe(
     if mirror.shared:
         raise InputError("this evaluation is followed by another process already", where=str(folder))
     try:
-        work = _Work(plan, manifest, folder, mirror, tell, socket, host_name, leaves)
+        work = _Work(plan, part, folder, mirror, tell, socket, host_name, leaves)
         failures = 0
         while True:
             try:
@@ -112,7 +115,7 @@ class _Work:
     def __init__(
         self,
         plan: EvalPlan,
-        manifest: Path,
+        part: Transcribed,
         folder: Path,
         mirror: Mirror,
         tell: Tell,
@@ -120,7 +123,7 @@ class _Work:
         host_name: str | None,
         leaves: Callable[[], bool],
     ) -> None:
-        self.plan, self.manifest, self.folder, self.mirror = plan, manifest, folder, mirror
+        self.plan, self.part, self.folder, self.mirror = plan, part, folder, mirror
         self.tell, self.socket, self.host_name, self.leaves = tell, socket, host_name, leaves
         self.reading = Reading()
         self.before = b""
@@ -142,7 +145,7 @@ class _Work:
         run_dir = places.at(places.run_dir)
         container = places.container if plan.backend is Backend.DOCKER else None
         handle = RunHandle(places.run, run_dir, container, self.socket)
-        packed = await asyncio.to_thread(pack_rows, self.manifest, places, in_place=plan.in_place)
+        packed = await asyncio.to_thread(self._packed, plan)
         if not await is_alive(handle, host):
             if await self._was_done(host, handle):
                 found = await self._collected(host, run_dir, packed)
@@ -159,6 +162,18 @@ class _Work:
                 with suppress(RemoteError):
                     await cancel(handle, host, seconds=_STOP_SECONDS)
             raise
+
+    def _kept(self) -> Path:
+        return keep_rows(self.part.manifest, self.part.sha256, self.folder)
+
+    def _packed(self, plan: EvalPlan) -> PackedRows:
+        return pack_rows(
+            self.part.manifest,
+            plan.places,
+            in_place=plan.in_place,
+            audio_folder=plan.audio,
+            kept=self._kept(),
+        )
 
     async def _was_done(self, host: Host, handle: RunHandle) -> bool:
         """True if an earlier start has done all rows; what it left is mirrored."""
@@ -183,6 +198,7 @@ class _Work:
         expect_able(plan, machine)
         if plan.backend is Backend.LOCAL:
             await _expect_nemo(plan, host)
+        await _expect_trained(plan, host)
 
         async def ship(image: str) -> None:
             items = [*packed.audio, *plan.items(packed.manifest, (machine.uid, machine.gid))]
@@ -219,7 +235,7 @@ class _Work:
             "python": plan.python,
             "cpu": plan.cpu,
             "model": plan.model,
-            "manifest": str(self.manifest),
+            "manifest": str(self.part.manifest),
             "started_at": time.time(),
         }
         write_atomically(self.folder / RECORD_FILE, (json.dumps(document, indent=2) + "\n").encode())
@@ -257,7 +273,7 @@ class _Work:
         heard = await asyncio.to_thread(unpack_rows, place, packed)
         found = exit_record(self.mirror).get("versions")
         versions = {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
-        return Transcripts(heard, {**versions, **self.reading.told.versions})
+        return Transcripts(heard, {**versions, **self.reading.told.versions}, self._kept())
 
 
 def has_begun(folder: Path) -> bool:
@@ -280,6 +296,19 @@ def expect_able(plan: EvalPlan, machine: Machine) -> None:
     """Refuse what cannot work there before anything is sent. Without a container a CPU serves too."""
     if plan.backend is Backend.DOCKER:
         expect_gpu(plan, machine)
+
+
+async def _expect_trained(plan: EvalPlan, host: Host) -> None:
+    """Raise ChoiceError for a run that still trains; on a GPU the transcription waits for it by itself."""
+    run = plan.trained_by
+    if run is not None and plan.cpu and await is_alive(run, host):
+        raise ChoiceError(
+            f"run {run.run} still trains: its weights change",
+            choice="cpu",
+            where=host.name,
+            remedy="Evaluate it once it has ended; left to the machine's own device it waits for that",
+            option="without --cpu",
+        )
 
 
 async def _expect_nemo(plan: EvalPlan, host: Host) -> None:

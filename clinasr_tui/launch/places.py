@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from clinasr_tui.text import typed_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 INSIDE = "/clinasr"
 """Where the container sees the root folder."""
@@ -25,6 +29,21 @@ def program_here(name: str) -> str:
     A virtual environment's link is not followed; a bare name stays one.
     """
     return str(typed_path(name).absolute()) if "/" in name else name
+
+
+def model_place(workspace: str, model: Path) -> str:
+    """Where a .nemo file of this machine goes, relative to the root there.
+
+    Each file has a place of its own, and so has each state of it: what another run or evaluation waits to
+    load there is never replaced. Many models share a name (`fetch` gives the same one to all).
+    """
+    try:
+        now = model.stat()
+        state = f"{now.st_size}\n{now.st_mtime_ns}"
+    except OSError:
+        state = ""
+    mark = hashlib.sha256(f"{model.absolute()}\n{state}".encode("utf-8", "surrogateescape")).hexdigest()[:10]
+    return f"{file_name(workspace)}/bases/{file_name(model.stem)}-{mark}.nemo"
 
 
 class Places(NamedTuple):

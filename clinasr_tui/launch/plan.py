@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.flywheel.overrides import SCRIPT, SCRIPT_FOLDER, RunFiles, command, overrides
 from clinasr_tui.flywheel.split import TRAIN_FILE, VALIDATION_FILE
-from clinasr_tui.launch.places import LAUNCH_FILE, WRAPPER_FILE, Places, file_name
+from clinasr_tui.launch.places import LAUNCH_FILE, WRAPPER_FILE, Places, model_place
 from clinasr_tui.launch.send import Item
 from clinasr_tui.launch.slurm_batch import NO_OPTIONS, SCRIPT_FILE, SlurmOptions, sbatch, script, spec_of_job
 from clinasr_tui.nemo_side import run_and_record
@@ -70,7 +70,7 @@ class Plan:
     def base_place(self) -> str:
         """Where a base's file goes, relative to the root."""
         assert self.base_file is not None
-        return f"{file_name(self.places.workspace)}/bases/{file_name(self.base_file.stem)}.nemo"
+        return model_place(self.places.workspace, self.base_file)
 
     @property
     def files(self) -> RunFiles:

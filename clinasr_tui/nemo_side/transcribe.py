@@ -4,11 +4,12 @@
 
 It runs where NeMo is and needs the standard library and nemo only. SPEC holds {"model": str (a .nemo or a
 pretrained name), "manifest": str, "out": str, "batch_size": n, "device": "auto" | "cpu" | "cuda"}; relative
-audio paths start at the manifest's folder. With "best_of" (a run's folder of checkpoints) the model is first
-made of the best one, by export_checkpoint.py beside this script. Each batch is appended to `out` at once, one
-object a row: the manifest's audio_filepath, its text as ref, hyp and the clinical fields; a row that cannot
-be transcribed has "hyp": "" and "error". Rows that are in `out` already are not done again; with "retry"
-those with an error are. A batch that does not fit into memory is halved. Standard output holds lines of JSON:
+audio paths start at the manifest's folder. audio_check.py stands beside this script. With "best_of" (a run's
+folder of checkpoints) the model is first made of the best one, by export_checkpoint.py, beside it as well.
+Each batch is appended to `out` at once, one object a row: the manifest's audio_filepath, its text as ref, hyp
+and the clinical fields; a row that cannot be transcribed has "hyp": "" and "error". Rows that are in `out`
+already are not done again; with "retry" those with an error are. A batch that does not fit into memory is
+halved. Standard output holds lines of JSON:
 {"t": "start" | "progress" | "row_error" | "note" | "refused" | "end", ..}.
 """
 
@@ -20,11 +21,14 @@ import gc
 import json
 import os
 import platform
-import stat
-import struct
 import sys
 import time
 from typing import Any
+
+try:  # where NeMo is it stands beside this script
+    from audio_check import AudioFault, seconds_of  # type: ignore[import-not-found]
+except ImportError:
+    from clinasr_tui.nemo_side.audio_check import AudioFault, seconds_of
 
 FIELDS = ("term", "entity_category", "ipa_source", "voice_id", "noise_level", "context_type")
 KEPT = ".kept"
@@ -34,89 +38,10 @@ NO_ROOM_AFTER = 3
 """Rows that do not fit alone, before any was heard, after which no other is tried: each costs a new model."""
 
 
-class AudioFault(Exception):  # noqa: N818 (why a row cannot be transcribed)
-    """Why a file cannot be transcribed."""
-
-
 def say(kind: str, **what: object) -> None:
     """One line for whoever follows."""
     sys.stdout.write(json.dumps(dict(t=kind, **what)) + "\n")
     sys.stdout.flush()
-
-
-def seconds_of(path: str) -> float:
-    """Length of an audio file by its header. Raises AudioFault: NeMo would lose the whole batch over it."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (a named pipe would be waited for)
-            raise AudioFault("it is no file")
-        with open(path, "rb") as stream:
-            head = stream.read(64)
-            size = os.fstat(stream.fileno()).st_size
-            if not head:
-                raise AudioFault("the file is empty")
-            if head[:4] == b"fLaC":
-                return flac_seconds(head)
-            if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-                return wav_seconds(stream, size)
-    except OSError as error:
-        raise AudioFault(error.strerror or "cannot be read") from None
-    except ValueError:
-        raise AudioFault("its path cannot be a file's") from None
-    return other_seconds(path)
-
-
-def expect_mono(channels: int) -> None:
-    """NeMo refuses more than one channel."""
-    if channels != 1:
-        raise AudioFault("it has %d channels, not one" % channels)
-
-
-def flac_seconds(head: bytes) -> float:
-    """From the STREAMINFO block, which comes first."""
-    if len(head) < 26 or head[4] & 0x7F != 0:
-        raise AudioFault("a damaged FLAC file")
-    (packed,) = struct.unpack(">Q", head[18:26])
-    rate, channels, samples = int(packed >> 44), int(packed >> 41 & 7) + 1, int(packed & (1 << 36) - 1)
-    expect_mono(channels)
-    if not rate:
-        raise AudioFault("a damaged FLAC file")
-    return float(samples) / rate
-
-
-def wav_seconds(stream: "Any", size: int) -> float:
-    """From the chunks `fmt ` and `data`."""
-    stream.seek(12)
-    per_second: int = 0
-    while True:
-        header = stream.read(8)
-        if len(header) < 8:
-            raise AudioFault("a WAV file without samples")
-        name, length = struct.unpack("<4sI", header)
-        if name == b"fmt ":
-            content = stream.read(length)
-            if len(content) < 16:
-                raise AudioFault("a damaged WAV file")
-            _, channels, _, per_second = struct.unpack("<HHII", content[:12])
-            expect_mono(channels)
-        elif name == b"data":
-            there = min(int(length), size - int(stream.tell()))
-            if there <= 0 or not per_second:
-                raise AudioFault("a WAV file without samples")
-            return there / per_second
-        else:
-            stream.seek(length + length % 2, 1)
-
-
-def other_seconds(path: str) -> float:
-    """Other formats are left to the library NeMo brings."""
-    try:
-        import soundfile
-
-        info = soundfile.info(path)
-    except Exception as error:
-        raise AudioFault("unreadable: %s" % error) from None
-    expect_mono(info.channels)
-    return float(info.frames) / float(info.samplerate)
 
 
 def read_rows(manifest: str) -> "list[dict[str, Any]]":
@@ -172,6 +97,8 @@ class Transcriber:
     """Memory ran out: NeMo's decoder may be half made then (its CUDA graphs), and fails ever after."""
     starved = 0
     """Rows that did not fit alone, as long as none was heard; -1 from the first one heard on."""
+    fitted = 0
+    """Rows of the largest batch that was heard."""
 
     def __init__(self, spec: "dict[str, Any]") -> None:
         import torch
@@ -210,6 +137,8 @@ class Transcriber:
         try:
             found = [(text, "") for text in self.texts(paths)]
             self.starved = -1
+            self.fitted = max(self.fitted, len(paths))
+            self.batch_size = max(self.batch_size, len(paths))
             return found
         except Exception as error:
             what = "%s: %s" % (type(error).__name__, " ".join(str(error).split())[:200])
@@ -219,10 +148,13 @@ class Transcriber:
             self.starved += short and self.starved >= 0
             if self.starved >= NO_ROOM_AFTER:
                 raise NoRoomError("not one row fits into memory, free some (see nvidia-smi): %s" % what)
+            if short:  # it is this row that is too long: the others fit as before
+                self.batch_size = max(self.batch_size, self.fitted)
             return [("", what)]
         size = 1
         if short:
-            size = self.batch_size = max(1, min(self.batch_size, len(paths)) // 2)
+            known = 0 < self.fitted < len(paths)
+            size = self.batch_size = self.fitted if known else len(paths) // 2
             say("note", message="out of memory: going on with %d rows at a time" % size)
         parts = (paths[at : at + size] for at in range(0, len(paths), size))
         return [one for part in parts for one in self.batch(part)]
@@ -263,7 +195,15 @@ def row_of(row: "dict[str, Any]", text: str, error: str) -> bytes:
     found.update((name, row[name]) for name in FIELDS if name in row)
     if error:
         found["error"] = error
-    return json.dumps(found, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    return as_json(found) + b"\n"
+
+
+def as_json(row: "dict[str, Any]") -> bytes:
+    """A row as one line; a lone surrogate (of a file name that is not UTF-8) stays what it is, escaped."""
+    try:
+        return json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(row).encode()
 
 
 class Job:

@@ -268,6 +268,8 @@ class EvaluateScreen(SettingsForm[EvalDraft]):
             return
         self.show_problem(None)
         self.desk.start(_retrying(standing.evaluation) if standing.failed else standing.evaluation)
+        # What starts over now is gone on with from now on.
+        self._draft = draft.having("again", None)
 
     def action_back(self) -> None:
         """End what goes on, after asking; leave what is over."""

@@ -1,4 +1,4 @@
-"""What the tests of launching share: a real Docker engine and a real sshd with its key confirmed."""
+"""What the tests of launching share: a split, a NeMo checkout that plays recordings, a Slurm."""
 
 from __future__ import annotations
 
@@ -10,32 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import stand_in_nemo
-from tests.support.dockerd import Dockerd
 from tests.support.slurm import SlurmCluster
-from tests.support.sshd import Sshd
-
-
-@pytest.fixture
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    """OpenSSH's own server on loopback; its host is called "lab"."""
-    with Sshd(tmp_path_factory.mktemp("sshd")) as server:
-        server.trust()
-        yield server
-
-
-@pytest.fixture(scope="session")
-def dockerd() -> Iterator[Dockerd]:
-    """A Docker engine with the image that stands in for NeMo's."""
-    with Dockerd() as engine:
-        engine.import_stand_in()
-        yield engine
-
-
-@pytest.fixture
-def no_container_stays(dockerd: Dockerd) -> object:
-    yield
-    for name in dockerd.docker("ps", "-aq").split():
-        dockerd.docker("rm", "-f", name)
 
 
 @pytest.fixture

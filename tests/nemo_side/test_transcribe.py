@@ -19,7 +19,8 @@ import pytest
 import soundfile
 
 from clinasr_tui.nemo_side import transcribe
-from clinasr_tui.nemo_side.transcribe import AudioFault, Job, Transcriber, done_rows, seconds_of
+from clinasr_tui.nemo_side.audio_check import AudioFault, seconds_of
+from clinasr_tui.nemo_side.transcribe import Job, Transcriber, done_rows
 
 
 class StandIn(Transcriber):

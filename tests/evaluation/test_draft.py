@@ -13,7 +13,6 @@ from clinasr_tui.errors import InputError
 from clinasr_tui.evaluation.begun import note_begun
 from clinasr_tui.evaluation.choices import EvalChoices
 from clinasr_tui.evaluation.draft import EvalDraft, assess, draft_of, models, parsed
-from clinasr_tui.evaluation.evaluate import names_of
 from clinasr_tui.evaluation.prepare import prepare
 from clinasr_tui.flywheel.bases import DEFAULT_BASE
 from clinasr_tui.flywheel.workspace import open_workspace
@@ -140,7 +139,7 @@ def test_another_evaluation_in_its_place_moves_it_on_and_its_own_is_found(root: 
     assert (standing.evaluation.number, standing.evaluation.folder.name) == (3, "cycle3")
     (root / "cycle3").mkdir()
     score(root, 3)
-    info = {"evaluations": names_of(standing.evaluation), "untranscribed": [{"line": 1}, {"line": 2}]}
+    info = {"evaluations": standing.evaluation.names, "untranscribed": [{"line": 1}, {"line": 2}]}
     (root / "cycle3/eval_info.json").write_text(json.dumps(info))
     again = assess(drafted(root))
     assert (again.evaluation.number, again.made, again.failed) == (3, True, 2)
