@@ -97,8 +97,10 @@ class Transcriber:
     """Memory ran out: NeMo's decoder may be half made then (its CUDA graphs), and fails ever after."""
     starved = 0
     """Rows that did not fit alone, as long as none was heard; -1 from the first one heard on."""
-    fitted = 0
-    """Rows of the largest batch that was heard."""
+    tried = 0
+    """Rows that did not fit together, of the batch at hand."""
+    too_long = False
+    """A row did not fit alone: with the next one that is heard it is known that others do, as before."""
 
     def __init__(self, spec: "dict[str, Any]") -> None:
         import torch
@@ -134,30 +136,37 @@ class Transcriber:
 
     def batch(self, paths: "list[str]") -> "list[tuple[str, str]]":
         """(text, error) for each file; what does not fit is halved, what fails goes row by row."""
+        self.tried = 0
+        return self.heard(paths)
+
+    def heard(self, paths: "list[str]") -> "list[tuple[str, str]]":
+        """The same for a part of a batch."""
         try:
             found = [(text, "") for text in self.texts(paths)]
-            self.starved = -1
-            self.fitted = max(self.fitted, len(paths))
-            self.batch_size = max(self.batch_size, len(paths))
-            return found
         except Exception as error:
             what = "%s: %s" % (type(error).__name__, " ".join(str(error).split())[:200])
+        else:
+            self.starved = -1
+            if self.too_long:
+                self.batch_size, self.too_long = max(self.batch_size, self.tried), False
+            return found
         short = any(part in what.lower() for part in OUT_OF_MEMORY)
         self.spoilt |= short
         if len(paths) == 1:
+            self.too_long |= short
             self.starved += short and self.starved >= 0
             if self.starved >= NO_ROOM_AFTER:
                 raise NoRoomError("not one row fits into memory, free some (see nvidia-smi): %s" % what)
-            if short:  # it is this row that is too long: the others fit as before
-                self.batch_size = max(self.batch_size, self.fitted)
             return [("", what)]
-        size = 1
         if short:
-            known = 0 < self.fitted < len(paths)
-            size = self.batch_size = self.fitted if known else len(paths) // 2
-            say("note", message="out of memory: going on with %d rows at a time" % size)
-        parts = (paths[at : at + size] for at in range(0, len(paths), size))
-        return [one for part in parts for one in self.batch(part)]
+            self.tried = max(self.tried, len(paths))
+            self.batch_size = max(1, min(self.batch_size, len(paths)) // 2)
+            say("note", message="out of memory: going on with %d rows at a time" % self.batch_size)
+        found = []
+        while len(found) < len(paths):
+            size = self.batch_size if short else 1
+            found += self.heard(paths[len(found) : len(found) + size])
+        return found
 
 
 def load(model: str, device: str) -> "Any":

@@ -113,7 +113,7 @@ def test_a_batch_that_does_not_fit_is_halved(
     stand_in.fits = 2
     rows = transcribed(manifest, batch_size=10)
     assert sum("error" not in row for row in rows) == 7
-    assert stand_in.calls == [7, 3, 1, 1, 1, 3, 1, 1, 1, 1]
+    assert stand_in.calls == [7, 3, 1, 1, 1, 1, 1, 1, 1]
     assert "going on with 3 rows at a time" in capsys.readouterr().out
 
 
@@ -131,6 +131,44 @@ def test_a_row_that_never_fits_is_an_error(
     rows = transcribed(manifest)
     assert "out of memory" in rows[6]["error"]
     assert sum("error" not in row for row in rows) == 6
+
+
+def test_one_row_that_never_fits_does_not_slow_the_others(
+    tmp_path: Path, stand_in: type[StandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, sizes = stand_in.texts, []
+
+    def texts(self: StandIn, paths: list[str]) -> list[str]:
+        sizes.append(len(paths))
+        if any(Path(path).stem == "clip5" for path in paths):
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return heard(self, paths)
+
+    monkeypatch.setattr(stand_in, "texts", texts)
+    rows = []
+    for number in range(64):
+        wav(tmp_path / f"clip{number}.wav")
+        rows.append({"audio_filepath": f"clip{number}.wav", "text": ""})
+    path = tmp_path / "manifest.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = transcribed(path, batch_size=16)
+    assert [row["audio_filepath"] for row in done if "error" in row] == ["clip5.wav"]
+    assert sizes == [16, 8, 4, 4, 2, 1, 1, 1, 1, 8, 16, 16, 16]
+
+
+@pytest.mark.parametrize("fits", [1, 3, 5, 8, 10])
+def test_what_is_known_to_fit_is_not_halved_further(
+    tmp_path: Path, stand_in: type[StandIn], fits: int
+) -> None:
+    stand_in.fits = fits
+    rows = []
+    for number in range(40):
+        wav(tmp_path / f"clip{number}.wav")
+        rows.append({"audio_filepath": f"clip{number}.wav", "text": ""})
+    path = tmp_path / "manifest.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [row["hyp"] for row in transcribed(path, batch_size=16)] == [f"clip{n}" for n in range(40)]
+    assert sum(size > fits for size in stand_in.calls) <= 4, "each size is tried once"
 
 
 def test_where_no_row_fits_it_ends_and_says_so(manifest: Path, stand_in: type[StandIn]) -> None:
