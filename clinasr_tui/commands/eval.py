@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clinasr_tui.commands.sources import Source
+    from clinasr_tui.commands.train_output import Steps
     from clinasr_tui.evaluation.evaluate import Evaluated
     from clinasr_tui.evaluation.prepare import Evaluation
     from clinasr_tui.evaluation.rows import Untranscribed
@@ -72,18 +74,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 once it is scored, whatever the verdict; rows without a transcript are told."""
+    from clinasr_tui.commands.train_output import Steps
     from clinasr_tui.evaluation.evaluate import made_before
 
     evaluation = prepare(args.cycle, _choices(args))
     ssh = ssh_settings(args, args.cycle, evaluation.host)
     for line in _what(made_before(evaluation)[0]):
         note(line)
-    try:
-        done = asyncio.run(trusting(args, evaluation.host, ssh, lambda: _evaluate(args, evaluation, ssh)))
-    except KeyboardInterrupt:
-        same = "the same command without --again" if args.again else "the same command"
-        note(f"ended: what is transcribed is kept, {same} goes on")
-        raise
+    with Steps() as steps:
+        try:
+            work = partial(_evaluate, evaluation, ssh, steps)
+            done = asyncio.run(trusting(args, evaluation.host, ssh, work))
+        except KeyboardInterrupt:
+            note(_interrupted(args, steps.step))
+            raise
     _warn(done)
     if args.only_general:
         return _tell_general(args, done)
@@ -126,13 +130,21 @@ def _what(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-async def _evaluate(args: argparse.Namespace, evaluation: Evaluation, ssh: SshSettings) -> Evaluated:
-    from clinasr_tui.commands.train_output import Steps
+def _interrupted(args: argparse.Namespace, step: str) -> str:
+    """What has become of it after Ctrl-C at a step."""
+    from clinasr_tui.evaluation.transcription import CONTACT
+
+    same = "the same command without --again" if args.again else "the same command"
+    if step == CONTACT:
+        return f"not followed any more; without contact it could not be ended: {same} follows it again"
+    return f"ended: what is transcribed is kept, {same} goes on"
+
+
+async def _evaluate(evaluation: Evaluation, ssh: SshSettings, steps: Steps) -> Evaluated:
     from clinasr_tui.evaluation.evaluate import evaluate
     from clinasr_tui.remote.hosts import open_host
 
-    with Steps() as steps:
-        return await evaluate(evaluation, lambda: open_host(evaluation.host, ssh), steps.tell)
+    return await evaluate(evaluation, lambda: open_host(evaluation.host, ssh), steps.tell)
 
 
 def _warn(done: Evaluated) -> None:

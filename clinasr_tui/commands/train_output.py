@@ -109,7 +109,8 @@ class Steps:
     """Tells a launch's progress on standard error: one line a step, and how far it is on a terminal."""
 
     def __init__(self) -> None:
-        self._step = ""
+        self.step = ""
+        """The one it is at."""
         self._begun = 0.0
         self._line = StatusLine(seen=sys.stderr.isatty())
 
@@ -123,9 +124,9 @@ class Steps:
 
     def tell(self, now: Progress) -> bool:
         """Never cancels: Ctrl-C does."""
-        if now.step != self._step:
+        if now.step != self.step:
             self._line.erase()
-            self._step, self._begun = now.step, time.monotonic()
+            self.step, self._begun = now.step, time.monotonic()
             note(f"{now.step} …")
         if now.text:
             seconds = time.monotonic() - self._begun

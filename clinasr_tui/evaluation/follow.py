@@ -101,7 +101,8 @@ def failure(mirror: Mirror, refused: str, where: str) -> RemoteError:
     last = _last_error(mirror)
     again = "The next start goes on with the next row."
     if refused:
-        return RemoteError(f"the transcription was refused: {refused}", where=where)
+        mend = f"Mend that first. {again}"
+        return RemoteError(f"the transcription was refused: {refused}", where=where, remedy=mend)
     if left.get("asked"):
         what = f"the transcription was stopped ({visible(str(left['asked']))})"
         return RemoteError(what, where=where, remedy=again)

@@ -159,9 +159,27 @@ class _Work:
             return await self._followed(host, handle, packed)
         except asyncio.CancelledError:
             if not self.leaves():
-                with suppress(RemoteError):
-                    await cancel(handle, host, seconds=_STOP_SECONDS)
+                await self._end(handle, host)
             raise
+        except InputError as error:
+            raise await self._no_place_here(error, handle, host) from error
+
+    async def _end(self, handle: RunHandle, host: Host) -> None:
+        """Tell it to end; where that cannot be told, say so."""
+        try:
+            await cancel(handle, host, seconds=_STOP_SECONDS)
+        except RemoteError as error:
+            self.tell(Progress(CONTACT, f"it could not be told to end ({error.what}): it goes on there"))
+
+    async def _no_place_here(self, error: InputError, handle: RunHandle, host: Host) -> InputError:
+        """What it says cannot be kept here: the cycle was deleted, or this machine's disk does not serve."""
+        cycle = self.folder.parent.parent
+        if cycle.is_dir():
+            remedy = f"What is transcribed is kept on {host.name}: mend that, then start it again"
+            return InputError(error.what, where=error.where, remedy=remedy)
+        await self._end(handle, host)
+        what = "the cycle was deleted while it was evaluated"
+        return InputError(what, where=str(cycle), remedy=f"The transcription was told to end on {host.name}")
 
     def _kept(self) -> Path:
         return keep_rows(self.part.manifest, self.part.sha256, self.folder)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.evaluating import (
+    baseline_of,
     called,
     mend,
     spoil,
@@ -68,3 +71,24 @@ def test_the_command_retries_just_the_rows_that_failed(
     document = json.loads(done.stdout)
     assert (document["rows"], document["untranscribed"], document["cycle"]) == (12, [], 1)
     assert len(called(tmp_path)) == 12
+
+
+def test_ctrl_c_ends_it_and_says_how_to_go_on(
+    cycle1: Path, slow: Path, tmp_path: Path, python: str, demo_data: Path
+) -> None:
+    baseline_of(cycle1, demo_data)
+    where = ["--cpu", "--batch-size", "1", "--root", tmp_path / "its root", "--python", python]
+    command = [sys.executable, "-m", "clinasr_tui", "eval", cycle1, "--model", slow, "--again", *where]
+    client = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 30
+    while len(called(tmp_path)) < 3:
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    client.send_signal(signal.SIGINT)
+    _, said = client.communicate(timeout=30)
+    assert "ended: what is transcribed is kept, the same command without --again goes on" in said
+    assert "Traceback" not in said
+    done = len(called(tmp_path))
+    command.remove("--again")
+    subprocess.run([*map(str, command)], check=True, capture_output=True)
+    assert len(called(tmp_path)) <= 12 + 1, f"{done} were done before"

@@ -3,19 +3,23 @@ beside it."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import fcntl
 import json
 import os
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from clinasr_tui.errors import ChoiceError, InputError
+from clinasr_tui.commands import eval as eval_command
+from clinasr_tui.errors import ChoiceError, InputError, RemoteError
 from clinasr_tui.evaluation.evaluate import evaluate
 from clinasr_tui.evaluation.prepare import prepare, untranscribed_in
+from clinasr_tui.evaluation.transcription import CONTACT
 from clinasr_tui.launch.plan import Backend
 from clinasr_tui.remote.host import SshSettings
 from clinasr_tui.remote.hosts import open_host
@@ -303,3 +307,44 @@ async def test_a_general_set_alone_is_retried_and_leaves_the_cycles_record(
     assert (len(called(tmp_path)) - calls, done.general_untranscribed) == (3, ())
     assert len(transcripts(cycle1 / "general_hyps.jsonl")) == 6
     assert json.loads((cycle1 / "eval_info.json").read_text())["general_untranscribed"] == []
+
+
+# --- the end of it ------------------------------------------------------------------------------
+
+
+async def test_a_cycle_that_is_deleted_meanwhile_ends_the_work_and_says_so(
+    cycle1: Path, slow: Path, choices: Callable[..., EvalChoices], tmp_path: Path
+) -> None:
+    going = asyncio.create_task(evaluated(prepare(cycle1, choices(slow, batch_size=1))))
+    await until(lambda: len(called(tmp_path)) >= 2, "it never began")
+    shutil.rmtree(cycle1)
+    with pytest.raises(InputError, match=r"the cycle was deleted while it was evaluated.*told to end on"):
+        await going
+    folder = next(iter((tmp_path / "its root/my-ws/evals").glob("*")))
+    assert (folder / "exit.json").exists(), "nothing goes on there"
+
+
+async def test_work_that_cannot_be_told_to_end_is_told_as_going_on(
+    cycle1: Path,
+    slow: Path,
+    choices: Callable[..., EvalChoices],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps: list[Progress] = []
+
+    async def no_contact(*_: object, **__: object) -> bool:
+        raise RemoteError("connection refused")
+
+    evaluation = prepare(cycle1, choices(slow, batch_size=1))
+    going = asyncio.create_task(evaluated(evaluation, lambda now: steps.append(now) is None))
+    await until(lambda: len(called(tmp_path)) >= 2, "it never began")
+    with monkeypatch.context() as patch:
+        patch.setattr("clinasr_tui.evaluation.transcription.cancel", no_contact)
+        going.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await going
+    assert steps[-1].step == CONTACT
+    assert "could not be told to end (connection refused): it goes on there" in steps[-1].text
+    assert "follows it again" in eval_command._interrupted(argparse.Namespace(again=False), steps[-1].step)
+    await evaluated(evaluation)
