@@ -192,7 +192,11 @@ _MANIFEST = (
 # --- watch ---------------------------------------------------------------------------------------
 _WATCH = (
     Action("alerts", "a", "alerts", "Every alert with what to do, or only the worst.", "Run", "watch"),
+    Action("retry", "r", "retry", "Try the host again now.", "Run", "watch"),
     Action("end_run", "K", "end run", "End the run: it saves a checkpoint.", "Run", "watch", changes=True),
+    Action("fetch", "F", "fetch", "Bring model and logs here, checked.", "Run", "watch", changes=True),
+    Action("resume", "U", "resume", "Go on from its -last checkpoint.", "Run", "watch", changes=True),
+    Action("switcher", "R", "runs", "Every run of the workspace and how it is.", "Run", "watch"),
     Action("toggle_follow", "space", "follow", "Follow the end of the log, or stay.", "Log", "watch"),
     Action("search", "slash", "search", "Look for a text or regular expression.", "Log", "watch"),
     Action("filter", "f", "filter", "Show only lines with a text; ! before it hides them.", "Log", "watch"),
@@ -255,11 +259,7 @@ _WATCH = (
     ),
     Action("run(-1)", "left_square_bracket", "run −", "The run before.", "Run", "watch"),
     Action("run(1)", "right_square_bracket", "run +", "The next run.", "Run", "watch"),
-    Action("switcher", "R", "runs", "Every run of the workspace and how it is.", "Run", "watch"),
     Action("app.notices", "b", "bell", "Call at the end: off, bell, desktop.", "Run", "watch", False),
-    Action("retry", "r", "retry", "Try the host again now.", "Run", "watch"),
-    Action("resume", "U", "resume", "Go on from its -last checkpoint.", "Run", "watch", changes=True),
-    Action("fetch", "F", "fetch", "Bring model and logs here, checked.", "Run", "watch", changes=True),
 )
 
 # --- long work -----------------------------------------------------------------------------------

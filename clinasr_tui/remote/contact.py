@@ -21,7 +21,7 @@ from clinasr_tui.remote import (
 )
 from clinasr_tui.remote.backlog import feed
 from clinasr_tui.remote.host import UnreachableError
-from clinasr_tui.remote.mirror import safe_path
+from clinasr_tui.remote.mirror import LOCK, safe_path
 from clinasr_tui.remote.scripts import start_script
 from clinasr_tui.text import visible
 from clinasr_tui.training.gpu import LIVE_COLUMNS
@@ -164,6 +164,7 @@ class RunContact:
         return {
             "dir": self._run_dir,
             "patterns": WATCHED_PATTERNS,
+            "mirror": LOCK,
             "have": self._mirror.have(),
             "once": once,
             "interval": 0.05,

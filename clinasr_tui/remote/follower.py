@@ -57,6 +57,7 @@ class Follower:
         self.have: dict[str, dict[str, Any]] = request.get("have", {})
         self.once = bool(request.get("once"))
         self.interval = float(request.get("interval", 0.05))
+        self.mirror = str(request.get("mirror", ""))
         self.files: dict[str, Followed] = {}
         self.spoke = 0.0
         self.next_scan = 0.0
@@ -123,7 +124,7 @@ class Follower:
         started = time.monotonic()
         if started < (self.soonest_scan if self.folders_changed() else self.next_scan):
             return
-        found, self.folders, complete = matching(self.root, self.patterns)
+        found, self.folders, complete = matching(self.root, self.patterns, self.mirror)
         for path in found:
             self.add(Followed(self.root, len(self.files), path, self.have.get(path, {})))
         if not self.next_scan:
@@ -295,8 +296,11 @@ def changed_at(folder: str) -> int:
         return 0
 
 
-def matching(root: str, patterns: "list[str]") -> "tuple[list[str], dict[str, int], bool]":
-    """Relative paths that match, nearest folders first; when the nearest folders changed; if all was seen."""
+def matching(root: str, patterns: "list[str]", mirror: str = "") -> "tuple[list[str], dict[str, int], bool]":
+    """Relative paths that match, nearest folders first; when the nearest folders changed; if all was seen.
+
+    A folder that holds `mirror` is a follower's copy of a run, which may lie in the run's own folder.
+    """
     found: list[str] = []
     stamps: dict[str, int] = {}
     folders = [("", 0)]
@@ -313,7 +317,8 @@ def matching(root: str, patterns: "list[str]") -> "tuple[list[str], dict[str, in
                         return found, stamps, False
                     path = folder + entry.name
                     if entry.is_dir(follow_symlinks=False):
-                        if depth < DEPTH:
+                        a_copy = mirror and os.path.lexists(os.path.join(root, path, mirror))
+                        if depth < DEPTH and not a_copy:
                             folders.append((path + "/", depth + 1))
                     elif any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
                         found.append(path)

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _STATE = "state.json"
-_LOCK = ".lock"
+LOCK = ".lock"
+"""In every mirror from its first moment on, and by this known as one: its bytes are copies, no run's own."""
 _PIECE = 1 << 18
 _ROOM = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -230,7 +231,7 @@ class Mirror:
 
     def reopen(self) -> None:
         """Go on after `close`. Raises InputError if another process has taken the folder meanwhile."""
-        if self._lock >= 0 or self.shared or not (self.folder / _LOCK).exists():
+        if self._lock >= 0 or self.shared or not (self.folder / LOCK).exists():
             return
         self._lock = _lock(self.folder)
         if self._lock < 0:
@@ -291,7 +292,7 @@ def _lock(folder: Path) -> int:
     """Take the folder for this process: an open lock file, or -1 if another process has it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise _unwritable(folder, error) from error
     try:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.timer import Timer
 
+    from clinasr_tui.actions import Action
     from clinasr_tui.flywheel.progress import Progress
     from clinasr_tui.messages import (
         BoxChanged,
@@ -105,6 +106,10 @@ class CockpitScreen(Screen[None]):
     def home_id(self) -> str:
         """The number-key screen this one belongs to (itself, or the one it was opened from)."""
         return self.SCREEN_ID
+
+    def offers(self, action: Action) -> bool:
+        """False for a key that means nothing in the state that is shown: the key line leaves it out."""
+        return True
 
     def load(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `work()` in the screen's exclusive worker; an operator's error becomes the problem line."""

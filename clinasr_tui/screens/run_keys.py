@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -15,6 +16,7 @@ from clinasr_tui.training.snapshot import Outcome
 from clinasr_tui.widgets.run_status import ContactLine
 
 if TYPE_CHECKING:
+    from clinasr_tui.actions import Action
     from clinasr_tui.flywheel.workspace import RunRef
     from clinasr_tui.launch_desk import RunWork
     from clinasr_tui.messages import LaunchChanged
@@ -28,12 +30,29 @@ _END = (
 )
 
 
+_OFFERED: dict[str, Callable[[WatchedRun, int], bool]] = {
+    "alerts": lambda run, _: bool(run.watch.reader.snapshot().health),
+    "retry": lambda run, _: run.error is not None,
+    "end_run": lambda run, _: is_launched(run.ref) and not run.ended,
+    "fetch": lambda run, _: is_launched(run.ref) and run.ended,
+    "resume": lambda run, _: is_launched(run.ref) and run.ended,
+    **dict.fromkeys(("switcher", "overlay", "run(1)", "run(-1)"), lambda _, runs: runs > 1),
+}
+"""When a key means something for a run, among how many."""
+
+
 class RunKeys(CockpitScreen):
     """What can be done with the run in view. Subclasses implement `run_in_view` and compose `#work`."""
 
     def run_in_view(self) -> WatchedRun | None:
         """The run that is watched."""
         raise NotImplementedError
+
+    def offers(self, action: Action) -> bool:
+        """What can be done with the run as it is: one that goes on is ended, one that is over fetched."""
+        condition = _OFFERED.get(action.id)
+        run = self.run_in_view() if condition is not None else None
+        return condition is None or (run is not None and condition(run, len(self.session.workspace.runs)))
 
     def action_end_run(self) -> None:
         """End the run, after asking."""

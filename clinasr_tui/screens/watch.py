@@ -21,6 +21,7 @@ from clinasr_tui.training.sample_history import manifest_terms
 from clinasr_tui.training.snapshot import Outcome
 from clinasr_tui.watched_run import Glance, glance, spent
 from clinasr_tui.widgets.gpu_view import GpuView
+from clinasr_tui.widgets.key_line import KeyLine
 from clinasr_tui.widgets.log_view import LogView
 from clinasr_tui.widgets.loss_chart import LossChart
 from clinasr_tui.widgets.pace import Pace
@@ -153,6 +154,7 @@ class WatchScreen(ChartKeys, LogKeys, RunKeys):
         self.query_one(LossChart).follow(reader.train_loss, reader.val_wer, _last_step(snapshot))
         self.query_one(SampleView).show(reader.samples)
         self.query_one(GpuView).show(reader.gpu)
+        self.query_one("#screen-keys", KeyLine).look()
 
     def _after(self, ref: RunRef) -> str:
         """What comes after a run that is well: the new model has to be heard before cycles are compared.

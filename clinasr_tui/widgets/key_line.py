@@ -23,11 +23,31 @@ class KeyLine(Widget):
     KeyLine { height: 1; padding: 0 1; }
     """
 
-    def __init__(self, actions: Iterable[Action], *, current: str = "", target: str = "screen") -> None:
-        super().__init__()
-        self._actions = tuple(action for action in actions if action.footer)
+    def __init__(
+        self,
+        actions: Iterable[Action],
+        *,
+        current: str = "",
+        target: str = "screen",
+        id: str | None = None,  # noqa: A002
+    ) -> None:
+        super().__init__(id=id)
+        self._every = tuple(action for action in actions if action.footer)
+        self._actions = self._every
         self._current = current
         self._target = target
+
+    def on_mount(self) -> None:
+        """Begin with what the screen offers."""
+        self.look()
+
+    def look(self) -> None:
+        """Ask the screen again which of its keys mean something now; help (?) names all of them."""
+        offers = getattr(self.screen, "offers", None)
+        found = tuple(one for one in self._every if offers is None or offers(one))
+        if found != self._actions:
+            self._actions = found
+            self.refresh()
 
     def render(self) -> Content:
         """Keys in table order; what does not fit ends in … and stands in the help (?)."""
@@ -85,7 +105,7 @@ def _is_screen(action: Action) -> bool:
 
 def screen_keys(screen_id: str) -> KeyLine:
     """The footer line with one screen's own keys."""
-    return KeyLine(actions_for(screen_id))
+    return KeyLine(actions_for(screen_id), id="screen-keys")
 
 
 def app_keys(screen_id: str) -> KeyLine:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import asyncio
 import os
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -282,3 +284,25 @@ async def test_an_exit_record_that_was_moved_away_is_not_believed(run, tmp_path)
         assert told.watch.reader.snapshot().outcome is not Outcome.INTERRUPTED
         (run / "exit.json").write_text('{"exit_code": 1}')
         await told.until(lambda: told.watch.reader.snapshot().exit_code == 1, "the new record")
+
+
+async def test_a_mirror_in_the_runs_own_folder_is_not_followed(tmp_path, recordings):
+    """A run that lies in the workspace has its mirror beside its files; so may a copy of one elsewhere."""
+    run = tmp_path / "run"
+    shutil.copytree(recordings / "hot", run)
+    hour_ago = time.time() - 3600
+    for path in run.rglob("*"):
+        os.utime(path, (hour_ago, hour_ago))
+    watch = RunWatch(str(run), mirror=run / "mirror")
+    async with Following(watch) as told:
+        await told.until(told.task.done, "the end")
+    assert [path.name for path in (run / "mirror").rglob("*tfevents*")] == [
+        path.name for path in (run / "run").glob("*tfevents*")
+    ]
+    assert watch.reader.snapshot().exit_code == 0
+    shutil.copytree(run / "mirror", run / "kept/mirror")
+    again = RunWatch(str(run), mirror=tmp_path / "elsewhere")
+    async for _ in again.updates(once=True):
+        pass
+    assert again.reader.snapshot().points == watch.reader.snapshot().points
+    assert not (tmp_path / "elsewhere/kept").exists()

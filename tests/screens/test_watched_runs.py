@@ -10,6 +10,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from textual.widgets import Static
 
 from clinasr_tui import watched_run
 from clinasr_tui.flywheel.workspace import RunRef
@@ -22,7 +23,7 @@ from clinasr_tui.widgets.gpu_view import GpuView
 from clinasr_tui.widgets.loss_chart import LossChart
 from clinasr_tui.widgets.run_status import state_text
 from clinasr_tui.widgets.sample_view import SampleView
-from tests.support.driving import ended, press, settle, text_of
+from tests.support.driving import ended, press, settle, text_of, watched
 
 NARROW = (80, 24)
 RUNNING = RunSnapshot("sft3", Phase.TRAINING, Outcome.RUNNING, epoch=1, max_epochs=3)
@@ -321,3 +322,23 @@ async def test_the_status_line_tells_the_cost(runs, app_on):
         assert text_of(await watching(pilot), "#status") == (
             "sft3 · ✔ finished · $0.03 · step 150/150 · val WER .037 (best .035)"
         )
+
+
+def footer(screen):
+    return screen.query_one("#screen-keys").render().plain
+
+
+async def test_the_key_line_offers_what_the_run_in_view_allows(app_with):
+    app = app_with("hot", "sft3")
+    async with app.run_test(size=(140, 45)) as pilot:
+        screen = await watched(pilot)
+        assert screen._run.ref.name == "sft3"
+        line = footer(screen)
+        assert "R runs" in line
+        for key in ("a alerts", "K end run", "F fetch", "U resume", "r retry"):
+            assert key not in line, "it is well, over, and was not launched from here"
+        await pilot.press("left_square_bracket")
+        await ended(pilot)
+        assert footer(screen).startswith("a alerts"), "this one has some"
+        await press(pilot, "question_mark")
+        assert "End the run" in str(app.screen.query_one("#help-text", Static).content), "help names all"
