@@ -28,6 +28,8 @@ CONFIG_NAME, WEIGHTS_NAME = "model_config.yaml", "model_weights.ckpt"
 _MOST_CONFIG = 4 << 20
 _MOST_CLASS, _MOST_VERSION = 160, 40
 """Characters that are shown; NeMo's longest class has some 100 with its module."""
+_NO_RECOGNISERS = ("classification", "selfsupervised", "reconstruction")
+"""In the class of a model or of its head: it labels sound, or learns from sound alone."""
 _WHOLE = re.compile(r"[1-9][0-9]{0,8}")
 _REMEDY = "Name a model that NeMo saved"
 
@@ -102,6 +104,8 @@ def _parts(stream: IO[bytes]) -> tuple[bytes | None, int | None]:
         if name in (CONFIG_NAME, WEIGHTS_NAME) and not member.is_file:
             raise HarmError(f"{name} is a link or no plain file")
         if name == CONFIG_NAME:
+            if config is not None:
+                raise HarmError(f"{CONFIG_NAME} is in it twice")
             config = _content(source, member)
         elif name == WEIGHTS_NAME:
             weights = member.size
@@ -156,15 +160,19 @@ def _described(path: Path, size: int, weights: int | None, config: dict[str, Val
 
 
 def _decoder(config: dict[str, Value]) -> Decoder:
-    target = _text(config, "target").lower()
-    if "hybrid" in target:
+    """By the names of the classes alone: their modules hold others too (`hybrid_asr_tts_models`)."""
+    name, head = _class(config, "target"), _class(config, "decoder", "_target_")
+    if "hybridrnntctc" in name:
         return Decoder.HYBRID
-    head = _text(config, "decoder", "_target_").lower()
-    if "rnnt" in target or "rnnt" in head:
+    if any(other in name or other in head for other in _NO_RECOGNISERS):
+        return Decoder.UNKNOWN
+    if "rnnt" in name or "rnnt" in head:
         return Decoder.TDT if _has_tdt(config) else Decoder.RNNT
-    if "ctc" in target or "ctc" in head or "convasrdecoder" in head:
-        return Decoder.CTC
-    return Decoder.UNKNOWN
+    return Decoder.CTC if "ctc" in name or head == "convasrdecoder" else Decoder.UNKNOWN
+
+
+def _class(config: dict[str, Value], *keys: str) -> str:
+    return _text(config, *keys).rpartition(".")[2].lower()
 
 
 def _has_tdt(config: dict[str, Value]) -> bool:

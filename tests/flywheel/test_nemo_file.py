@@ -68,6 +68,11 @@ def test_a_real_model_is_read_in_a_moment(tmp_path: Path) -> None:
     assert read_nemo(path).weights == 2_400_000_000
 
 
+def classes(model: str, head: str) -> str:
+    """A config that names a model's class and its head's."""
+    return f"target: nemo.collections.asr.models.{model}\ndecoder:\n  _target_: nemo.asr.modules.{head}\n"
+
+
 @pytest.mark.parametrize(
     ("change", "decoder"),
     [
@@ -95,8 +100,33 @@ def test_a_real_model_is_read_in_a_moment(tmp_path: Path) -> None:
             Decoder.TDT,
         ),
         (lambda _: "target: something.Else\n", Decoder.UNKNOWN),
+        (lambda _: classes("ctc_models.EncDecCTCModel", "ConvASRDecoder"), Decoder.CTC),
+        (lambda _: classes("x.OfOurs", "ConvASRDecoder"), Decoder.CTC),
+        (lambda _: classes("rnnt_models.OfOurs", "RNNTDecoder"), Decoder.RNNT),
+        (lambda _: classes("rnnt_models.EncDecRNNTModel", "StatelessTransducerDecoder"), Decoder.RNNT),
+        (
+            lambda _: classes("x.EncDecHybridRNNTCTCBPEModelWithPrompt", "RNNTDecoder"),
+            Decoder.HYBRID,
+        ),
+        (lambda _: classes("hybrid_asr_tts_models.ASRWithTTSModel", ""), Decoder.UNKNOWN),
+        (
+            lambda _: classes(
+                "classification_models.EncDecClassificationModel", "ConvASRDecoderClassification"
+            ),
+            Decoder.UNKNOWN,
+        ),
+        (
+            lambda _: classes("x.EncDecFrameClassificationModel", "ConvASRDecoder"),
+            Decoder.UNKNOWN,
+        ),
+        (
+            lambda _: classes("ssl_models.SpeechEncDecSelfSupervisedModel", "ConvASRDecoderReconstruction"),
+            Decoder.UNKNOWN,
+        ),
+        (lambda _: classes("ssl_models.SpeechEncDecSelfSupervisedModel", "ConvASRDecoder"), Decoder.UNKNOWN),
+        (lambda _: classes("aed_multitask_models.EncDecMultiTaskModel", ""), Decoder.UNKNOWN),
+        (lambda _: classes("label_models.EncDecSpeakerLabelModel", "SpeakerDecoder"), Decoder.UNKNOWN),
     ],
-    ids=["hybrid", "ctc", "rnnt", "tdt by its durations", "unknown"],
 )
 def test_the_decoder_is_told(tmp_path: Path, change: Callable[[str], str], decoder: Decoder) -> None:
     assert read_nemo(model(tmp_path, change(CONFIG))).decoder is decoder
@@ -115,9 +145,10 @@ def test_a_streaming_encoder_is_recognised_by_its_config(tmp_path: Path, before:
     assert read_nemo(model(tmp_path, CONFIG.replace(before, after))).streaming
 
 
-def test_a_model_that_cannot_transcribe_is_told(tmp_path: Path) -> None:
-    config = "target: x\nvalidation_ds: null\n"
-    assert not read_nemo(model(tmp_path, config)).can_transcribe
+@pytest.mark.parametrize("said", ["validation_ds: null", "validation_ds: ~", "validation_ds:", ""])
+def test_a_model_that_cannot_transcribe_is_told(tmp_path: Path, said: str) -> None:
+    assert not read_nemo(model(tmp_path, f"target: x\n{said}\n")).can_transcribe
+    assert read_nemo(model(tmp_path, "target: x\nvalidation_ds: {sample_rate: null}\n")).can_transcribe
 
 
 ZEROS = 100
@@ -207,6 +238,7 @@ LAUGHS = "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nc: [*b, *b, *b]\n"
         (lambda p: nemo(p, plain("./other", b"x")), "is not in it"),
         (lambda p: nemo(p, *(plain(f"./{n}", b"") for n in range(10_002))), "10,000 files"),
         (lambda p: nemo(p, link("./model_weights.ckpt", "/dev/zero")), "is a link"),
+        (lambda p: nemo(p, *[plain("./model_config.yaml", b"x: 1")] * 2), "twice"),
         (lambda p: chain(p, tarfile.XHDTYPE), "headers are longer"),
         (lambda p: chain(p, tarfile.XGLTYPE), "headers are longer"),
         (lambda p: chain(p, tarfile.GNUTYPE_LONGNAME), "headers are longer"),
