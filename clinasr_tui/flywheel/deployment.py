@@ -73,8 +73,8 @@ _ALWAYS = (
     "riva-build -h tells which",
 )
 _NO_TRANSCRIBE = (
-    "Its config has validation_ds: null: NeMo cannot transcribe with it, so its offline figures cannot be "
-    "made again"
+    "Its config has no validation_ds: NeMo cannot transcribe with it, so its offline figures cannot be made "
+    "again"
 )
 _DECODERS = {Decoder.HYBRID: "hybrid, two decoders", Decoder.UNKNOWN: "decoder not known"}
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -150,11 +150,10 @@ def _refusal(model: NemoFile) -> str:
 
 
 def _other_family(container_id: str, decoder: Decoder) -> tuple[str, ...]:
-    """A warning where the image's name names another decoder than the model's."""
+    """A warning where the image's name does not name the model's decoder."""
     named = [one for one in FAMILIES if re.search(rf"(?<![a-z]){one}(?![a-z])", container_id)]
-    if not named or decoder in named:
+    if decoder in named:
         return ()
-    return (
-        f"{container_id} is a {named[0].upper()} image and the model is {decoder.upper()}: the wrong family "
-        "makes a broken RMIR with no clear error",
-    )
+    which = decoder.upper()
+    what = f"is a {named[0].upper()} image and the model is {which}" if named else f"does not name {which}"
+    return (f"{container_id} {what}: the wrong family makes a broken RMIR with no clear error",)
