@@ -111,6 +111,7 @@ def test_no_nim_is_one_line_and_a_remote_failure(run):
         (["--out", "x"], "no model is named"),
         (["--check", "localhost:9000", "--out", "x"], "are about a model"),
         (["--check", "http://localhost:9000"], "no address"),
+        (["--check", "a..b:9000"], "no address"),
         (["no-such.nemo"], "no such model"),
     ],
 )
