@@ -125,7 +125,10 @@ def deployment(model: NemoFile, container_id: str = "") -> Deployment:
 
 
 def described(model: NemoFile) -> str:
-    """A model's facts in one line: `TDT, 256 tokens, 16 kHz, 12.3 MB, saved by NeMo 2.6.2`."""
+    """A model's facts in one line: `TDT, 256 tokens, 16 kHz, 12.1 MB of parameters, by NeMo 2.6.2`.
+
+    Where the weights' own size is not known, the file's stands for it.
+    """
     return ", ".join(_facts(model))
 
 
@@ -137,10 +140,14 @@ def _facts(model: NemoFile) -> Iterable[str]:
         yield f"{model.vocabulary:,} tokens"
     if model.sample_rate:
         yield f"{model.sample_rate / 1000:g} kHz"
-    unit, name = next((one for one in _UNITS if model.size >= one[0]), _UNITS[-1])
-    yield f"{model.size / unit:.1f} {name}"
+    yield f"{_amount(model.weights)} of parameters" if model.weights else _amount(model.size)
     if model.nemo_version:
-        yield f"saved by NeMo {model.nemo_version}"
+        yield f"by NeMo {model.nemo_version}"
+
+
+def _amount(size: int) -> str:
+    unit, name = next((one for one in _UNITS if size >= one[0]), _UNITS[-1])
+    return f"{size / unit:.1f} {name}"
 
 
 def _refusal(model: NemoFile) -> str:

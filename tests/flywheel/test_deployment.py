@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -190,8 +191,15 @@ def test_a_path_docker_cannot_mount_is_one_line(tmp_path):
 
 
 def test_a_models_facts_are_one_line(tmp_path):
-    facts = described(read_nemo(put_model(tmp_path / "m.nemo")))
-    assert facts == "TDT, 256 tokens, 16 kHz, 10.2 kB, saved by NeMo 2.6.2"
+    found = read_nemo(put_model(tmp_path / "m.nemo"))
+    assert described(found) == "TDT, 256 tokens, 16 kHz, 1.0 kB of parameters, by NeMo 2.6.2"
+    without = described(replace(found, weights=None))
+    assert without == "TDT, 256 tokens, 16 kHz, 10.2 kB, by NeMo 2.6.2"
+
+
+def test_the_parameters_of_a_real_model_are_told():
+    sft3 = Path(__file__).parents[1] / "data/nemo/sft3.nemo"
+    assert "12.1 MB of parameters" in described(read_nemo(sft3))
 
 
 # --- the script, run by a real shell ---------------------------------------------------------------
