@@ -189,7 +189,7 @@ def _records(content: bytes) -> dict[str, bytes]:
         if key.startswith(b"GNU.sparse."):
             raise HarmError(_SPARSE)
         if key in (b"path", b"size"):
-            found[key.decode()] = value
+            found[key.decode()] = value.rstrip(b"/")
         at = end
     return found
 
