@@ -27,7 +27,8 @@ MOST_RATIO = 20
 ALWAYS_INFLATED = 64 << 20
 """Bytes that are unfolded at any ratio: a small model's text and zeros."""
 _BLOCK = tarfile.BLOCKSIZE
-_CHUNK = 1 << 16
+_CHUNK, _PIECE = 64 << 10, 1 << 20
+"""Bytes read of a gzipped file and unfolded of it at once."""
 _GZIP = b"\x1f\x8b"
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
 _LONG = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
@@ -115,7 +116,7 @@ class _Inflated:
                 self._taken += len(chunk)
             if not chunk:
                 raise EOFError("the gzip stream is cut off")
-            found = self._inflate.decompress(chunk, min(size, _CHUNK))
+            found = self._inflate.decompress(chunk, min(size, _PIECE))
             size -= len(found)
             self.at += len(found)
             self._expect_in_proportion()
