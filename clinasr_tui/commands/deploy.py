@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.commands.output import add_json, note, print_json, print_lines, shown
 from clinasr_tui.errors import ExitCode, InputError
+from clinasr_tui.text import visible
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.deployment import Deployment
+    from clinasr_tui.flywheel.nemo_file import NemoFile
     from clinasr_tui.remote.nim_health import NimHealth
 
 
@@ -62,6 +64,7 @@ def _script(plan: Deployment | None, args: argparse.Namespace) -> Path | None:
 
 def _plan_document(plan: Deployment | None, script: Path | None) -> dict[str, Any]:
     from clinasr_tui.flywheel.deploy_script import checklist, deploy_commands, offline_cycle, to_set
+    from clinasr_tui.flywheel.tuned_models import base_of
 
     if plan is None:
         return {}
@@ -88,6 +91,9 @@ def _plan_document(plan: Deployment | None, script: Path | None) -> dict[str, An
         "streaming": model.streaming,
         "size": model.size,
         "nemo_version": model.nemo_version or None,
+        "weights": model.weights,
+        "target": model.target or None,
+        "base": base_of(model.path) or None,
     }
 
 
@@ -105,7 +111,7 @@ def _story(plan: Deployment) -> list[str]:
     from clinasr_tui.flywheel.deploy_script import checklist, deploy_commands, offline_cycle
     from clinasr_tui.flywheel.deployment import described
 
-    lines = [f"{shown(plan.model.path)}: {described(plan.model)}"]
+    lines = [f"{shown(plan.model.path)}: {described(plan.model)}", *_origin(plan.model)]
     if plan.family is None:
         return [*lines, f"not to be handed over: {plan.refused}"]
     lines.append(f"NIM family {plan.family.name}: decoder={plan.family.riva_decoder}, {plan.image}")
@@ -113,6 +119,15 @@ def _story(plan: Deployment) -> list[str]:
         lines += ["", f"{number} {one.id}: {one.does}", f"  {one.shell}"]
     lines += ["", "mind:", *(f"- {line}" for line in plan.warnings)]
     return [*lines, "", "afterwards:", *(f"- {line}" for line in checklist(offline_cycle(plan.model.path)))]
+
+
+def _origin(model: NemoFile) -> list[str]:
+    """The model's class and what it was tuned from, as far as file and run record say."""
+    from clinasr_tui.flywheel.tuned_models import base_of
+
+    base = base_of(model.path)
+    facts = (f"class {model.target}" if model.target else "", f"tuned from {visible(base)}" if base else "")
+    return [", ".join(one for one in facts if one)] if any(facts) else []
 
 
 def _say_next(plan: Deployment | None, script: Path | None) -> None:

@@ -86,7 +86,7 @@ def model_of(
             )
         if not read_nemo(path).can_transcribe:
             raise ChoiceError(
-                "it cannot transcribe: its validation_ds is null, and NeMo's transcribe() fails with that",
+                "it cannot transcribe: its config has no validation_ds, and NeMo's transcribe() needs one",
                 choice="model",
                 where=str(path),
                 remedy="Name a model that was saved with a validation_ds",

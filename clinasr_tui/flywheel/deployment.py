@@ -73,8 +73,8 @@ _ALWAYS = (
     "riva-build -h tells which",
 )
 _NO_TRANSCRIBE = (
-    "Its config has validation_ds: null: NeMo cannot transcribe with it, so its offline figures cannot be "
-    "made again"
+    "Its config has no validation_ds: NeMo cannot transcribe with it, so its offline figures cannot be made "
+    "again"
 )
 _DECODERS = {Decoder.HYBRID: "hybrid, two decoders", Decoder.UNKNOWN: "decoder not known"}
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -125,7 +125,10 @@ def deployment(model: NemoFile, container_id: str = "") -> Deployment:
 
 
 def described(model: NemoFile) -> str:
-    """A model's facts in one line: `TDT, 256 tokens, 16 kHz, 12.3 MB, saved by NeMo 2.6.2`."""
+    """A model's facts in one line: `TDT, 256 tokens, 16 kHz, 12.1 MB of parameters, by NeMo 2.6.2`.
+
+    Where the weights' own size is not known, the file's stands for it.
+    """
     return ", ".join(_facts(model))
 
 
@@ -137,10 +140,14 @@ def _facts(model: NemoFile) -> Iterable[str]:
         yield f"{model.vocabulary:,} tokens"
     if model.sample_rate:
         yield f"{model.sample_rate / 1000:g} kHz"
-    unit, name = next((one for one in _UNITS if model.size >= one[0]), _UNITS[-1])
-    yield f"{model.size / unit:.1f} {name}"
+    yield f"{_amount(model.weights)} of parameters" if model.weights else _amount(model.size)
     if model.nemo_version:
-        yield f"saved by NeMo {model.nemo_version}"
+        yield f"by NeMo {model.nemo_version}"
+
+
+def _amount(size: int) -> str:
+    unit, name = next((one for one in _UNITS if size >= one[0]), _UNITS[-1])
+    return f"{size / unit:.1f} {name}"
 
 
 def _refusal(model: NemoFile) -> str:
@@ -150,11 +157,10 @@ def _refusal(model: NemoFile) -> str:
 
 
 def _other_family(container_id: str, decoder: Decoder) -> tuple[str, ...]:
-    """A warning where the image's name names another decoder than the model's."""
+    """A warning where the image's name does not name the model's decoder."""
     named = [one for one in FAMILIES if re.search(rf"(?<![a-z]){one}(?![a-z])", container_id)]
-    if not named or decoder in named:
+    if decoder in named:
         return ()
-    return (
-        f"{container_id} is a {named[0].upper()} image and the model is {decoder.upper()}: the wrong family "
-        "makes a broken RMIR with no clear error",
-    )
+    which = decoder.upper()
+    what = f"is a {named[0].upper()} image and the model is {which}" if named else f"does not name {which}"
+    return (f"{container_id} {what}: the wrong family makes a broken RMIR with no clear error",)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
 
+class HarmError(Exception):
+    """An untrusted file asks for more than any honest one needs; whoever reads it says which file."""
+
+
 def open_input(path: Path, what: str) -> BinaryIO:
     """Open `path` for reading bytes; `what` names its role ("manifest"). Raises InputError."""
     try:

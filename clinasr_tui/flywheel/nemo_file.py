@@ -1,36 +1,36 @@
 """What a .nemo file holds, read without torch and without unpacking it.
 
 A .nemo is a tar (older ones gzipped) with `model_config.yaml`, the weights and the tokenizer's files. It is
-untrusted input: nothing is written to disk, members are counted, what is read is bounded, and YAML is loaded
-without tags, aliases or depth.
+untrusted input: nothing is written to disk, the archive is walked by a reader that bounds what it holds
+(`tar_members`), and its YAML is loaded as plain words (`plain_yaml`), of which the few that matter are read.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.flywheel.files import open_input, reading
+from clinasr_tui.flywheel.files import HarmError, open_input, reading
+from clinasr_tui.flywheel.tar_members import Member, Source, tar_members, tar_source
 from clinasr_tui.text import visible
 
 if TYPE_CHECKING:
-    from yaml.events import Event
+    from clinasr_tui.flywheel.plain_yaml import Value
 
 CONFIG_NAME, WEIGHTS_NAME = "model_config.yaml", "model_weights.ckpt"
-_MOST_MEMBERS = 10_000
 _MOST_CONFIG = 4 << 20
-_MOST_INFLATED = 16 << 30
-"""Bytes a gzipped file may unfold to while its members are looked for."""
-_MOST_DEPTH = 40
-_MOST_EVENTS = 400_000
-_GZIP = b"\x1f\x8b"
+_MOST_CLASS, _MOST_VERSION = 160, 40
+"""Characters that are shown; NeMo's longest class has some 100 with its module."""
+_NO_RECOGNISERS = ("classification", "selfsupervised", "reconstruction")
+"""In the class of a model or of its head: it labels sound, or learns from sound alone."""
+_WHOLE = re.compile(r"[1-9][0-9]{0,8}")
 _REMEDY = "Name a model that NeMo saved"
 
 
@@ -59,12 +59,12 @@ class NemoFile:
     sample_rate: int | None
     """Hz."""
     weights: int | None
-    """Size of the weights as stored: about four bytes a parameter, two in half precision."""
+    """Bytes of the parameters as stored: four or two each, by their precision, so this is no count."""
     streaming: bool
     """Cache-aware streaming encoder: must not be fine-tuned (method, section 4)."""
     nemo_version: str
     can_transcribe: bool
-    """False for a config whose `validation_ds` is null: NeMo's transcribe() fails with it."""
+    """False for a config without a `validation_ds` (null or absent): NeMo's transcribe() fails with it."""
     tdt: bool = False
     """Trained by a TDT loss: a TDT model, or a hybrid one with a TDT head."""
 
@@ -74,14 +74,20 @@ def read_nemo(path: Path) -> NemoFile:
     if path.is_fifo():
         # Opening it would wait for whoever writes.
         raise InputError("no .nemo file: it is a named pipe", where=str(path), remedy=_REMEDY)
+    try:
+        return _read(path)
+    except (MemoryError, RecursionError):
+        raise InputError("reading it takes more memory than there is", where=str(path)) from None
+
+
+def _read(path: Path) -> NemoFile:
     with open_input(path, "model") as stream, reading(path, "model"):
         size = stream.seek(0, io.SEEK_END)
-        stream.seek(0)
         try:
-            config, weights = _members(stream)
-        except _HarmError as harm:
+            config, weights = _parts(stream)
+        except HarmError as harm:
             raise InputError(f"refused: {harm}", where=str(path), remedy=_REMEDY) from None
-        except (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError) as error:
+        except (tarfile.TarError, zlib.error, EOFError) as error:
             what = f"no .nemo file: it is no readable tar archive ({visible(str(error))})"
             raise InputError(what, where=str(path), remedy=_REMEDY) from None
     if config is None:
@@ -89,80 +95,46 @@ def read_nemo(path: Path) -> NemoFile:
     return _described(path, size, weights, _load(config, path))
 
 
-class _HarmError(Exception):
-    """The archive asks for more than any model needs."""
-
-
-class _Inflated(io.RawIOBase):
-    """A gzipped stream's content, up to a limit."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._inflate = zlib.decompressobj(wbits=31)
-        self._left = _MOST_INFLATED
-
-    def read(self, size: int = -1) -> bytes:
-        """Some of the next bytes; b"" at the end."""
-        wanted = size if size > 0 else 1 << 16
-        while not self._inflate.eof:
-            chunk = self._inflate.unconsumed_tail or self._stream.read(1 << 16)
-            if not chunk:
-                raise EOFError("the gzip stream is cut off")
-            found = self._inflate.decompress(chunk, wanted)
-            self._left -= len(found)
-            if self._left < 0:
-                raise _HarmError(f"it unfolds to more than {_MOST_INFLATED >> 30} GB")
-            if found:
-                return found
-        return b""
-
-
-def _members(stream: IO[bytes]) -> tuple[bytes | None, int | None]:
+def _parts(stream: IO[bytes]) -> tuple[bytes | None, int | None]:
     """The config's bytes and the weights' size."""
-    zipped = stream.read(2) == _GZIP
-    stream.seek(0)
     config, weights = None, None
-    # A stream is read once from its start; a plain file is skipped through by its headers.
-    source = cast("IO[bytes]", _Inflated(stream)) if zipped else stream
-    with tarfile.open(fileobj=source, mode="r|" if zipped else "r:", ignore_zeros=False) as tar:
-        for count, member in enumerate(tar):
-            if count >= _MOST_MEMBERS:
-                raise _HarmError(f"it has more than {_MOST_MEMBERS:,} files")
-            name = member.name.removeprefix("./")
-            if name in (CONFIG_NAME, WEIGHTS_NAME) and not member.isreg():
-                raise _HarmError(f"{name} is a link or no plain file")
-            if name == CONFIG_NAME:
-                config = _content(tar, member)
-            elif name == WEIGHTS_NAME:
-                weights = member.size
-            if config is not None and weights is not None:
-                break
+    source = tar_source(stream)
+    for member in tar_members(source):
+        name = member.name.removeprefix("./")
+        if name in (CONFIG_NAME, WEIGHTS_NAME) and not member.is_file:
+            raise HarmError(f"{name} is a link or no plain file")
+        if name == CONFIG_NAME:
+            if config is not None:
+                raise HarmError(f"{CONFIG_NAME} is in it twice")
+            config = _content(source, member)
+        elif name == WEIGHTS_NAME:
+            weights = member.size
+        if config is not None and weights is not None:
+            break
     return config, weights
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+def _content(source: Source, member: Member) -> bytes:
     if member.size > _MOST_CONFIG:
-        raise _HarmError(f"{CONFIG_NAME} has {member.size:,} bytes")
-    extracted = tar.extractfile(member)
-    content = extracted.read(_MOST_CONFIG + 1) if extracted else b""
+        raise HarmError(f"{CONFIG_NAME} has {member.size:,} bytes")
+    content = source.read(member.size)
     if len(content) < member.size:
         raise EOFError("the archive is cut off")
     return content
 
 
-def _load(content: bytes, path: Path) -> Mapping[str, Any]:
-    """The config as plain values. Raises InputError."""
+def _load(content: bytes, path: Path) -> dict[str, Value]:
+    """The config in plain words. Raises InputError."""
     import yaml
 
+    from clinasr_tui.flywheel.plain_yaml import load_plain
+
     where = f"{path}:{CONFIG_NAME}"
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        text = content.decode()
-        _expect_plain(yaml.parse(text, loader))
-        config = yaml.load(text, loader)  # noqa: S506 (a safe loader)
-    except _HarmError as harm:
+        config = load_plain(content.decode())
+    except HarmError as harm:
         raise InputError(f"refused: {harm}", where=where, remedy=_REMEDY) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         what = f"not usable YAML ({visible(' '.join(str(error).split())[:120])})"
         raise InputError(what, where=where, remedy=_REMEDY) from None
     if not isinstance(config, dict):
@@ -170,53 +142,40 @@ def _load(content: bytes, path: Path) -> Mapping[str, Any]:
     return config
 
 
-def _expect_plain(events: Iterator[Event]) -> None:
-    """Look at the parser's events before anything is built of them. Raises _HarmError."""
-    import yaml
-
-    depth = 0
-    for count, event in enumerate(events):
-        if count > _MOST_EVENTS:
-            raise _HarmError(f"its config has more than {_MOST_EVENTS:,} values")
-        if isinstance(event, yaml.AliasEvent):
-            raise _HarmError("its config repeats parts of itself (aliases)")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > _MOST_DEPTH:
-            raise _HarmError("its config is nested too deeply")
-
-
-def _described(path: Path, size: int, weights: int | None, config: Mapping[str, Any]) -> NemoFile:
+def _described(path: Path, size: int, weights: int | None, config: dict[str, Value]) -> NemoFile:
+    decoder = _decoder(config)
     return NemoFile(
         path=path,
         size=size,
-        decoder=_decoder(config),
-        target=visible(_text(config, "target")),
+        decoder=decoder,
+        target=visible(_text(config, "target")[:_MOST_CLASS]),
         vocabulary=_vocabulary(config),
         sample_rate=_whole(config, "sample_rate") or _whole(config, "preprocessor", "sample_rate"),
         weights=weights,
         streaming=_is_streaming(config),
-        nemo_version=visible(_text(config, "nemo_version")),
+        nemo_version=visible(_text(config, "nemo_version")[:_MOST_VERSION]),
         can_transcribe=_at(config, "validation_ds") is not None,
-        tdt=_decoder(config) in (Decoder.TDT, Decoder.HYBRID) and _has_tdt(config),
+        tdt=decoder in (Decoder.TDT, Decoder.HYBRID) and _has_tdt(config),
     )
 
 
-def _decoder(config: Mapping[str, Any]) -> Decoder:
-    target = _text(config, "target").lower()
-    if "hybrid" in target:
+def _decoder(config: dict[str, Value]) -> Decoder:
+    """By the names of the classes alone: their modules hold others too (`hybrid_asr_tts_models`)."""
+    name, head = _class(config, "target"), _class(config, "decoder", "_target_")
+    if "hybridrnntctc" in name:
         return Decoder.HYBRID
-    head = _text(config, "decoder", "_target_").lower()
-    if "rnnt" in target or "rnnt" in head:
+    if any(other in name or other in head for other in _NO_RECOGNISERS):
+        return Decoder.UNKNOWN
+    if "rnnt" in name or "rnnt" in head:
         return Decoder.TDT if _has_tdt(config) else Decoder.RNNT
-    if "ctc" in target or "ctc" in head or "convasrdecoder" in head:
-        return Decoder.CTC
-    return Decoder.UNKNOWN
+    return Decoder.CTC if "ctc" in name or head == "convasrdecoder" else Decoder.UNKNOWN
 
 
-def _has_tdt(config: Mapping[str, Any]) -> bool:
+def _class(config: dict[str, Value], *keys: str) -> str:
+    return _text(config, *keys).rpartition(".")[2].lower()
+
+
+def _has_tdt(config: dict[str, Value]) -> bool:
     """True if loss or decoding of an RNNT head is TDT's."""
     loss = _text(config, "loss", "loss_name").lower()
     model_type = _text(config, "decoding", "model_type").lower()
@@ -224,7 +183,7 @@ def _has_tdt(config: Mapping[str, Any]) -> bool:
     return "tdt" in loss or "tdt" in model_type or bool(durations)
 
 
-def _is_streaming(config: Mapping[str, Any]) -> bool:
+def _is_streaming(config: dict[str, Value]) -> bool:
     """True for an encoder that keeps a cache between chunks of sound."""
     return (
         _text(config, "encoder", "att_context_style") == "chunked_limited"
@@ -233,7 +192,7 @@ def _is_streaming(config: Mapping[str, Any]) -> bool:
     )
 
 
-def _vocabulary(config: Mapping[str, Any]) -> int | None:
+def _vocabulary(config: dict[str, Value]) -> int | None:
     labels = (
         _at(config, "labels") or _at(config, "joint", "vocabulary") or _at(config, "decoder", "vocabulary")
     )
@@ -242,19 +201,20 @@ def _vocabulary(config: Mapping[str, Any]) -> int | None:
     return _whole(config, "decoder", "vocab_size") or _whole(config, "decoder", "num_classes")
 
 
-def _at(config: Mapping[str, Any], *keys: str) -> Any:
+def _at(config: dict[str, Value], *keys: str) -> Value:
     """What stands at a path of keys; None if nothing does."""
-    value: Any = config
+    value: Value = config
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
-def _text(config: Mapping[str, Any], *keys: str) -> str:
+def _text(config: dict[str, Value], *keys: str) -> str:
     value = _at(config, *keys)
     return value if isinstance(value, str) else ""
 
 
-def _whole(config: Mapping[str, Any], *keys: str) -> int | None:
-    value = _at(config, *keys)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+def _whole(config: dict[str, Value], *keys: str) -> int | None:
+    """A number above zero, of nine digits at most; None for anything else."""
+    word = _text(config, *keys)
+    return int(word) if _WHOLE.fullmatch(word) else None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clinasr_tui.flywheel.workspace import RUN_INFO_FILE, small_record
+
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.workspace import Cycle, RunRef, Workspace
 
@@ -38,6 +40,16 @@ def tuned_models(workspace: Workspace, first: RunRef | None = None) -> tuple[Tun
     if first is not None:
         found.sort(key=lambda model: (model.cycle, model.run) != (first.cycle, first.name))
     return tuple(found)
+
+
+def base_of(model: Path) -> str:
+    """Name of the model that one was tuned from, by the record of the run it lies in; "" if none says so.
+
+    A model lies in the run's folder, or in `checkpoints` or `best` up to two below it.
+    """
+    records = (folder / RUN_INFO_FILE for folder in model.absolute().parents[:3])
+    found = next((path for path in records if path.is_file()), None)
+    return _base(small_record(found, []) or {}) if found else ""
 
 
 def _of_cycle(cycle: Cycle) -> Iterator[TunedModel]:

@@ -226,7 +226,7 @@ def _read_cycles(root: Path) -> tuple[tuple[Cycle, ...], list[str]]:
 
 def _read_cycle(folder: Path, number: int) -> Cycle:
     warnings: list[str] = []
-    info = _record(folder / _EVAL_INFO_FILE, warnings) or {}
+    info = small_record(folder / _EVAL_INFO_FILE, warnings) or {}
     model, trained_on, run = info.get("model"), info.get("trained_on_cycle"), info.get("run")
     boards = sorted(folder.glob("leaderboard_cycle*.md"), key=_modified)
     own_board = _file(folder, f"leaderboard_cycle{number}.md")
@@ -254,7 +254,7 @@ def _read_runs(cycle: Path, number: int, warnings: list[str]) -> Iterator[RunRef
     folders = [entry for entry in models.iterdir() if entry.is_dir()] if models.is_dir() else []
     for _, name, folder in sorted((_began(folder), folder.name, folder) for folder in folders):
         record = folder / RUN_INFO_FILE
-        info = _record(record, warnings) if record.exists() else {}
+        info = small_record(record, warnings) if record.exists() else {}
         if info is None or not (info or _has_traces(folder)) or info.get("state") == NOT_STARTED:
             continue
         host, run_dir, run = info.get("host"), info.get("run_dir", "."), info.get("run", name)
@@ -292,7 +292,7 @@ def _traces(folder: Path) -> Iterator[Path]:
     return (path for path in found if path.parent.name != MIRROR_FOLDER)
 
 
-def _record(path: Path, warnings: list[str]) -> dict[str, object] | None:
+def small_record(path: Path, warnings: list[str]) -> dict[str, object] | None:
     """A small JSON object beside other files; None if there is none, with a warning if it is broken."""
     if not path.is_file():
         return None

@@ -18,7 +18,8 @@ TIMEOUT_SECONDS = 5.0
 """For the connection, and again for the whole answer."""
 _PATH = "/v1/health/ready"
 _MOST_BYTES = 64 << 10
-_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
+_READY = ("ready", "service is ready.", "service is ready")
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
 
 
 class NimHealth(NamedTuple):
@@ -31,13 +32,22 @@ class NimHealth(NamedTuple):
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """`HOST:PORT`, `[IPv6]:PORT` or `HOST` (port 9000). Raises InputError."""
+    """`HOST:PORT`, `[IPv6]:PORT` (a zone after `%`) or `HOST` (port 9000). Raises InputError."""
     found = _ADDRESS.fullmatch(text.strip())
     port = int(found[3] or HTTP_PORT) if found else 0
-    if found is None or not 0 < port < 65536:
+    if found is None or not 0 < port < 65536 or not (found[1] or _is_name(found[2])):
         remedy = f"Give HOST:PORT, for example localhost:{HTTP_PORT}"
         raise InputError(f"{visible(text)!r} is no address", remedy=remedy)
     return found[1] or found[2], port
+
+
+def _is_name(host: str) -> bool:
+    """True if the resolver can be asked: it raises UnicodeError for a part that is empty or too long."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def nim_health(address: str) -> NimHealth:
@@ -85,16 +95,14 @@ def _hang_up(connected: socket.socket) -> None:
 
 
 def _judged(address: str, status: int, body: bytes) -> NimHealth:
-    """Ready if the answer is 200 and its `status` (older images: `message`) is "ready"."""
+    """Ready if the answer is 200 and it says so: `ready` is true, or `status` (or `message`) is "ready"."""
     text = " ".join(body.decode(errors="replace").split())
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
         document = None
-    words = [document.get(key) for key in ("status", "message")] if isinstance(document, dict) else []
-    ready = status == http.client.OK and any(
-        isinstance(word, str) and word.strip().lower() in ("ready", "service is ready.", "service is ready")
-        for word in words
-    )
+    told = document if isinstance(document, dict) else {}
+    words = [word.strip().lower() for key in ("status", "message") if isinstance(word := told.get(key), str)]
+    says_so = told.get("ready") is True or any(word in _READY for word in words)
     said = visible(text[:160]) or "an empty answer"
-    return NimHealth(address, ready, status, said)
+    return NimHealth(address, status == http.client.OK and says_so, status, said)

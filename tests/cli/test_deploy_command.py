@@ -44,6 +44,29 @@ def test_the_document_has_what_scripts_need(run, tmp_path):
     assert err.count("\n") <= 1
 
 
+@pytest.mark.parametrize("deep", ["", "run/checkpoints/", "best/"])
+def test_class_parameters_and_base_are_told(run, tmp_path, deep):
+    folder = tmp_path / "cycle1" / "models" / "sft"
+    model = put_model(folder / deep / "adapted_model.nemo")
+    found = json.loads(run(model, "--json")[1])
+    assert (found["weights"], found["base"]) == (1000, None)
+    assert found["target"].endswith(".EncDecRNNTBPEModel")
+    assert "tuned from" not in run(model)[1]
+    (folder / "training_run_info.json").write_text('{"base": {"name": "nvidia/parakeet\\u001b[2J"}}')
+    assert json.loads(run(model, "--json")[1])["base"] == "nvidia/parakeet\x1b[2J"
+    lines = run(model)[1].splitlines()
+    assert "1.0 kB of parameters" in lines[0]
+    assert lines[1] == f"class {found['target']}, tuned from nvidia/parakeet\u241b[2J"
+
+
+@pytest.mark.parametrize("record", ["", "[]", "{", '{"base": 5}', '{"base": {"name": null}}', "[" * 5000])
+def test_a_record_that_says_no_base_is_none(run, tmp_path, record):
+    model = put_model(tmp_path / "m.nemo")
+    (tmp_path / "training_run_info.json").write_text(record)
+    code, out, _ = run(model, "--json")
+    assert (code, json.loads(out)["base"]) == (0, None)
+
+
 @pytest.mark.parametrize(
     "config",
     [nemo_models.HYBRID, nemo_models.STREAMING, nemo_models.UNKNOWN],
@@ -111,6 +134,7 @@ def test_no_nim_is_one_line_and_a_remote_failure(run):
         (["--out", "x"], "no model is named"),
         (["--check", "localhost:9000", "--out", "x"], "are about a model"),
         (["--check", "http://localhost:9000"], "no address"),
+        (["--check", "a..b:9000"], "no address"),
         (["no-such.nemo"], "no such model"),
     ],
 )

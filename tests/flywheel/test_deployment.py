@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,9 +101,9 @@ def test_what_to_mind_names_the_models_own_limits(tmp_path):
     ctc = " ".join(plan_of(tmp_path / "b.nemo", nemo_models.CTC).warnings)
     assert "offline only" not in ctc
     assert "flashlight" in ctc
-    null = "target: a.EncDecCTCModel\nvalidation_ds: null\n"
     assert "cannot transcribe" not in ctc
-    assert "cannot transcribe" in " ".join(plan_of(tmp_path / "c.nemo", null).warnings)
+    for config in ("target: a.EncDecCTCModel\nvalidation_ds: null\n", "target: a.EncDecCTCModel\n"):
+        assert "has no validation_ds: NeMo cannot" in " ".join(plan_of(tmp_path / "c.nemo", config).warnings)
 
 
 def test_an_image_of_another_family_is_warned_of(tmp_path):
@@ -111,6 +112,17 @@ def test_an_image_of_another_family_is_warned_of(tmp_path):
     assert plan.image.endswith("/parakeet-1-1b-ctc-en-us:latest")
     same = plan_of(tmp_path / "m.nemo", container_id="parakeet-2b-tdt-of-ours")
     assert "broken RMIR" not in " ".join(same.warnings)
+
+
+@pytest.mark.parametrize("container_id", ["canary-1b", "riva-asr", "parakeet-0.6b", "parakeet-0.6b-tdtx"])
+def test_an_image_that_names_no_family_is_warned_of(tmp_path, container_id):
+    warnings = " ".join(plan_of(tmp_path / "m.nemo", container_id=container_id).warnings)
+    assert f"{container_id} does not name TDT: the wrong family" in warnings
+
+
+@pytest.mark.parametrize("config", [nemo_models.TDT, nemo_models.RNNT, nemo_models.CTC])
+def test_the_default_image_names_its_family(tmp_path, config):
+    assert "broken RMIR" not in " ".join(plan_of(tmp_path / "m.nemo", config).warnings)
 
 
 @pytest.mark.parametrize("bad", ["a b", "../x", "x:latest", "nvcr.io/nim/x", "$(id)", "-x", "A"])
@@ -179,8 +191,15 @@ def test_a_path_docker_cannot_mount_is_one_line(tmp_path):
 
 
 def test_a_models_facts_are_one_line(tmp_path):
-    facts = described(read_nemo(put_model(tmp_path / "m.nemo")))
-    assert facts == "TDT, 256 tokens, 16 kHz, 10.2 kB, saved by NeMo 2.6.2"
+    found = read_nemo(put_model(tmp_path / "m.nemo"))
+    assert described(found) == "TDT, 256 tokens, 16 kHz, 1.0 kB of parameters, by NeMo 2.6.2"
+    without = described(replace(found, weights=None))
+    assert without == "TDT, 256 tokens, 16 kHz, 10.2 kB, by NeMo 2.6.2"
+
+
+def test_the_parameters_of_a_real_model_are_told():
+    sft3 = Path(__file__).parents[1] / "data/nemo/sft3.nemo"
+    assert "12.1 MB of parameters" in described(read_nemo(sft3))
 
 
 # --- the script, run by a real shell ---------------------------------------------------------------

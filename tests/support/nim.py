@@ -9,7 +9,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -64,15 +64,22 @@ def stand_in_nim(status: int = 200, answer: object = None) -> Iterator[StandInNi
 
 
 @contextmanager
-def raw_port(reply: bytes, *, hang: bool = False) -> Iterator[str]:
-    """A port that sends some bytes to whoever connects, and hangs up unless it is to `hang`."""
+def raw_port(reply: bytes, *, hang: bool = False, drip: float = 0) -> Iterator[str]:
+    """A port that sends some bytes to whoever connects, and hangs up unless it is to `hang`.
+
+    With `drip` it sends a space every so many seconds afterwards, for ten seconds or till nobody listens.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     done = threading.Event()
 
     def serve() -> None:
-        with listener.accept()[0] as connection:
+        with listener.accept()[0] as connection, suppress(ConnectionError):
             connection.recv(4096)
             connection.sendall(reply)
+            for _ in range(int(10 / drip) if drip else 0):
+                if done.wait(drip):
+                    break
+                connection.sendall(b" ")
             if hang:
                 done.wait(10)
 
