@@ -23,7 +23,7 @@ from clinasr_tui.widgets.gpu_view import GpuView
 from clinasr_tui.widgets.loss_chart import LossChart
 from clinasr_tui.widgets.run_status import state_text
 from clinasr_tui.widgets.sample_view import SampleView
-from tests.support.driving import ended, press, settle, text_of, watched
+from tests.support.driving import ended, press, settle, text_of
 
 NARROW = (80, 24)
 RUNNING = RunSnapshot("sft3", Phase.TRAINING, Outcome.RUNNING, epoch=1, max_epochs=3)
@@ -331,7 +331,10 @@ def footer(screen):
 async def test_the_key_line_offers_what_the_run_in_view_allows(app_with):
     app = app_with("hot", "sft3")
     async with app.run_test(size=(140, 45)) as pilot:
-        screen = await watched(pilot)
+        await settle(pilot)
+        await pilot.press("5")
+        await ended(pilot)
+        screen = app.screen
         assert screen._run.ref.name == "sft3"
         line = footer(screen)
         assert "R runs" in line
