@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,8 @@ class _Row:
     change: Comparison | None = None
     """Against the cycle before."""
     error: ClinasrError | None = None
+    rows: int = 0
+    """Of its manifest, where it has no figures; 0 if they are not counted."""
 
 
 class CyclesScreen(CockpitScreen):
@@ -124,6 +127,7 @@ class CyclesScreen(CockpitScreen):
         for row in list(self._rows.values()):
             cycle = row.cycle
             if cycle.hypotheses is None and cycle.leaderboard is None:
+                await self._count(row)
                 continue
             try:
                 row.figures = await self.session.figures(cycle)
@@ -142,6 +146,13 @@ class CyclesScreen(CockpitScreen):
                 if isinstance(error, StoppedError):
                     return  # the next cycle would only start more
             before = cycle
+
+    async def _count(self, row: _Row) -> None:
+        """The rows of a cycle that has no figures yet; what is wrong with them the stepper says."""
+        if row.cycle.manifest is not None:
+            with suppress(ClinasrError):
+                row.rows = (await self.session.preflight(row.cycle)).rows
+                self._draw()
 
     def waits_for(self, job: CycleJob) -> bool:
         """Everything: figures and steps are made of it."""
@@ -295,7 +306,7 @@ def _line(row: _Row, state: Content, smoke: str, *, wide: bool) -> Line:
     waiting = "…" if (cycle.hypotheses or cycle.leaderboard) and not row.error else NONE
     texts: list[Content | str] = [
         Content.styled(str(cycle.number), "bold"),
-        str(figures.rows) if figures else waiting,
+        str(figures.rows if figures else row.rows) if figures or row.rows else waiting,
         Content.assemble((f"{smoke} " if smoke else "", "bold $bad"), visible(cycle.model) or NONE),
         Content.styled(score_text(figures.ker), "bold") if figures else waiting,
         Content.styled(interval_text(figures.interval) if figures else waiting, "$quiet"),

@@ -139,3 +139,10 @@ async def test_broken_transcripts_are_one_line_and_the_rest_stays(two_cycles, ap
         assert "offline_hyps.jsonl:57" in text_of(app.screen, "ProblemLine")
         await press(pilot, "6", "1")
         assert app.is_running
+
+
+async def test_a_cycle_without_figures_says_how_many_rows_it_has(bare):
+    async with bare.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        first = lines_of(bare.screen.query_one("#cycles", LineList), 76)[0]
+        assert first.split()[:3] == ["1", "1", "–"]
