@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import InputError
+from clinasr_tui.flywheel.deploy_template import SCRIPT
 from clinasr_tui.flywheel.deployment import MOUNTED_MODEL, REGISTRY
 from clinasr_tui.flywheel.files import write_together
 from clinasr_tui.flywheel.workspace import SERVING_FILE
@@ -26,6 +27,9 @@ HTTP_PORT, GRPC_PORT = 9000, 50051
 KEY_VARIABLE = "NGC_API_KEY"
 _BUILDER, _SERVER = "clinasr-riva-build", "clinasr-asr-nim"
 _RMIR = "/riva_build_deploy/custom_model.rmir"
+_ARCHIVE = "custom_model.tar.gz"
+_PACK = f"t=/model_tar/{_ARCHIVE}; cd /data/models && tar -czf $t.tmp * && mv $t.tmp $t"
+"""An archive that is there is whole: what fails on the way has another name."""
 _WIDEST = 96
 """Characters of a line of the script."""
 _VARIABLE = re.compile(r"\$([A-Z_]+)")
@@ -106,21 +110,22 @@ def deploy_commands(plan: Deployment, *, compare_with: str = "") -> tuple[Deploy
         (
             "tar",
             "pack the model repository for serving",
-            (*inside, "bash", "-c", "cd /data/models && tar -czf /model_tar/custom_model.tar.gz *"),
+            (*inside, "bash", "-c", _PACK),
         ),
         ("leave", "remove the build container", ("docker", "rm", "--force", _BUILDER)),
         ("serve", f"start it: HTTP {HTTP_PORT}, gRPC {GRPC_PORT}", _serve()),
-        (
-            "ready",
-            "ask whether it is ready",
-            ("curl", "--fail", "--silent", "--show-error", f"http://localhost:{HTTP_PORT}/v1/health/ready"),
-        ),
+        ("ready", "ask whether it is ready", _READY),
         ("validate", "score what it serves", ("clinasr-tui", "compare", cycle, f"{cycle}/{SERVING_FILE}")),
     )
     return tuple(DeployCommand(name, does, template, values) for name, does, template in lines)
 
 
 _PREPARE = ("install", "-d", "-o", "1000", "-g", "1000", "$ARTIFACT_DIR", "$NIM_EXPORT_PATH")
+
+_READY = (
+    *("curl", "--fail", "--silent", "--show-error", "--max-time", "5"),
+    f"http://localhost:{HTTP_PORT}/v1/health/ready",
+)
 
 
 def _enter() -> tuple[str, ...]:
@@ -205,12 +210,13 @@ def script_text(plan: Deployment, *, compare_with: str = "") -> str:
         raise InputError(f"not to be handed over: {plan.refused}", where=str(plan.model.path))
     values = commands["build"].values
     cycle = compare_with or offline_cycle(plan.model.path)
-    return _SCRIPT.format(
+    return SCRIPT.format(
         warnings="\n".join(f"#   {line}" for line in plan.warnings),
         checks="\n".join(f"      say {shlex.quote(line)}" for line in checklist(cycle)),
         registry=REGISTRY,
         builder=_BUILDER,
         server=_SERVER,
+        archive=_ARCHIVE,
         key=KEY_VARIABLE,
         container_id=plan.container_id,
         **{f"default_{name.lower()}": shlex.quote(value) for name, value in values.items()},
@@ -228,90 +234,3 @@ def write_script(plan: Deployment, folder: Path, *, compare_with: str = "", forc
     except OSError as error:
         raise InputError(f"cannot be made executable ({error.strerror})", where=str(path)) from None
     return path
-
-
-_SCRIPT = """\
-#!/usr/bin/env bash
-# Builds a Riva NIM from a tuned model and serves it. Run it on the machine that will serve:
-#   ./deploy.sh [build | serve | ready]      (no word: all of it)
-# Mind:
-{warnings}
-set -euo pipefail
-
-MODEL=${{MODEL:-{default_model}}}
-ARTIFACT_DIR=${{ARTIFACT_DIR:-{default_artifact_dir}}}
-NIM_EXPORT_PATH=${{NIM_EXPORT_PATH:-{default_nim_export_path}}}
-CONTAINER_ID=${{CONTAINER_ID:-{container_id}}}
-IMAGE=${{IMAGE:-{registry}/$CONTAINER_ID:latest}}
-
-say() {{ printf '%s\\n' "$*" >&2; }}
-
-login=
-tidy() {{
-  if [ -n "$login" ]; then rm -rf "$login"; fi
-  docker rm --force {builder} >/dev/null 2>&1 || true
-}}
-trap tidy EXIT
-
-need_image() {{
-  if [ -z "${{{key}:-}}" ]; then say '{key} is not set: export your NGC key'; exit 2; fi
-  export {key}
-  if docker image inspect "$IMAGE" >/dev/null 2>&1; then return; fi
-  # The key goes by standard input into a folder that is removed: no process list, no file keeps it.
-  login=$(mktemp -d)
-  printf '%s' "${key}" |
-    docker --config "$login" login nvcr.io --username '$oauthtoken' --password-stdin >/dev/null
-  docker --config "$login" pull "$IMAGE"
-}}
-
-build() {{
-  if [ ! -f "$MODEL" ]; then say "MODEL is no file: $MODEL"; exit 2; fi
-  need_image
-  say 'Making the folders, owned by 1000:1000 as whoever works in the container'
-  {prepare} 2>/dev/null || sudo {prepare}
-  docker rm --force {builder} >/dev/null 2>&1 || true
-  {enter} >/dev/null
-  usage=$(docker exec {builder} riva-build -h 2>&1 || true)
-  case "$usage" in
-    *--decoder_type*) say 'This image has the classic riva-build: choose a newer one'; exit 1 ;;
-  esac
-  say 'Building the RMIR'
-  {build}
-  say 'Building the engines for this GPU: this takes minutes'
-  {deploy}
-  say 'Packing'
-  {tar}
-  {leave} >/dev/null
-}}
-
-serve() {{
-  if [ ! -f "$NIM_EXPORT_PATH/custom_model.tar.gz" ]; then
-    say 'Nothing is built yet: ./deploy.sh build'; exit 2
-  fi
-  need_image
-  {serve} >/dev/null
-}}
-
-ready() {{
-  say 'Waiting until it is ready'
-  for _ in $(seq "${{READY_TRIES:-120}}"); do
-    if {ready} 2>/dev/null; then
-      say ''
-      say 'Ready. Now check what it serves:'
-{checks}
-      return
-    fi
-    sleep 10
-  done
-  say 'It is not ready: docker logs {server} tells why'
-  exit 1
-}}
-
-case "${{1:-all}}" in
-  build) build ;;
-  serve) serve ;;
-  ready) ready ;;
-  all) build; serve; ready ;;
-  *) say 'usage: deploy.sh [build | serve | ready]'; exit 2 ;;
-esac
-"""

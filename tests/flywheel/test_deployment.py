@@ -188,12 +188,16 @@ def test_a_models_facts_are_one_line(tmp_path):
 STAND_IN = """\
 #!/bin/sh
 # A stand-in that runs nothing: it writes down how it was called.
-if [ "$1" = --config ]; then shift 2; fi
+if [ "$1" = --config ]; then shift 4; fi
 {{ printf '%s' "${{0##*/}}"; for part; do printf '\\000%s' "$part"; done; printf '\\001'; }} >> {log}
 case "$1 $2" in
   'image inspect') exit {pulled} ;;
   'login nvcr.io') cat > {typed} ;;
-  'exec clinasr-riva-build') if [ "$4" = -h ]; then echo {usage}; fi ;;
+  'exec clinasr-riva-build')
+    if [ "$4" = -h ]; then echo {usage}; fi
+    if [ "$3" = bash ] && [ -n "$PACKS" ]; then : > "$PACKS"; fi ;;
+  'run --detach') echo "id-of-$4"; : > {log}-"$4" ;;
+  'ps --quiet') if [ "$4" = 'name=^clinasr-asr-nim$' ] && [ -e {log}-clinasr-asr-nim ]; then echo id; fi ;;
 esac
 exit {code}
 """
@@ -234,8 +238,7 @@ def test_the_script_runs_the_very_commands(tmp_path, name):
     assert script.stat().st_mode & 0o777 == 0o755
     export = tmp_path / name / "riva" / "nim_export"
     export.mkdir(parents=True)
-    (export / "custom_model.tar.gz").write_bytes(b"x")
-    calls, done = run_script(tmp_path, script, NGC_API_KEY=KEY)
+    calls, done = run_script(tmp_path, script, NGC_API_KEY=KEY, PACKS=str(export / "custom_model.tar.gz"))
     assert done.returncode == 0, done.stderr
     wanted = [one.argv for one in deploy_commands(plan) if one.id not in ("leave", "validate")]
     assert [call for call in calls if call in wanted] == wanted
@@ -296,7 +299,7 @@ def test_the_classic_command_line_is_told_and_the_container_removed(tmp_path):
     calls, done = run_script(tmp_path, script, "build", NGC_API_KEY=KEY, usage=usage)
     assert done.returncode == 1
     assert "classic riva-build" in done.stderr
-    assert calls[-1] == ("docker", "rm", "--force", "clinasr-riva-build")
+    assert calls[-1] == ("docker", "rm", "--force", "id-of-clinasr-riva-build")
     assert not [call for call in calls if "riva-deploy" in call]
 
 
