@@ -17,10 +17,21 @@ from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.deploy_template import SCRIPT
 from clinasr_tui.flywheel.deployment import MOUNTED_MODEL, REGISTRY
 from clinasr_tui.flywheel.files import write_together
+from clinasr_tui.flywheel.offline_figures import offline_cycle
 from clinasr_tui.flywheel.workspace import SERVING_FILE
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.deployment import Deployment
+
+__all__ = [
+    "DeployCommand",
+    "checklist",
+    "deploy_commands",
+    "offline_cycle",
+    "script_text",
+    "to_set",
+    "write_script",
+]
 
 SCRIPT_NAME = "deploy.sh"
 HTTP_PORT, GRPC_PORT = 9000, 50051
@@ -34,7 +45,6 @@ _WIDEST = 96
 """Characters of a line of the script."""
 _VARIABLE = re.compile(r"\$([A-Z_]+)")
 _OPTION = re.compile(r"--?[a-z][a-z-]*")
-_CYCLE = re.compile(r"cycle([0-9]{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +100,7 @@ def _in_lines(parts: Sequence[str], width: int) -> list[str]:
 def deploy_commands(plan: Deployment, *, compare_with: str = "") -> tuple[DeployCommand, ...]:
     """prepare, enter, build, deploy, tar, leave, serve, ready, validate; () for a model that is refused.
 
-    `compare_with` names the cycle that holds the offline figures, by default the one after the model's own.
+    `compare_with` is the folder of the cycle with the offline figures, by default what `offline_cycle` finds.
     Raises InputError for a path that Docker cannot mount.
     """
     if plan.family is None:
@@ -172,23 +182,15 @@ def _values(plan: Deployment) -> dict[str, str]:
     }
 
 
-def offline_cycle(model: Path) -> str:
-    """Name of the cycle with the model's offline figures: the one after that whose models/ it lies in."""
-    for part in reversed(model.expanduser().absolute().parts[:-1]):
-        found = _CYCLE.fullmatch(part)
-        if found:
-            return f"cycle{int(found[1]) + 1}"
-    return "cycle2"
-
-
 def checklist(cycle: str) -> tuple[str, ...]:
-    """What to check once it serves; `cycle` names the one with the offline figures."""
+    """What to check once it serves; `cycle` is the folder with the offline figures."""
+    rows, served = shlex.quote(cycle), shlex.quote(f"{cycle}/{SERVING_FILE}")
     return (
         f"It is ready: clinasr-tui deploy --check HOST:{HTTP_PORT} (GET /v1/health/ready)",
         f"Transcribe the same manifest through it: the eval stage with ASR_ENDPOINT=HOST:{GRPC_PORT}. Keep "
-        f"its rows as {cycle}/{SERVING_FILE}",
-        f"Score them against the offline ones: clinasr-tui compare {cycle} {cycle}/{SERVING_FILE}. The "
-        "verdict should be unchanged; KER first",
+        f"its rows as {served}",
+        f"Score them against the offline ones: clinasr-tui compare {rows} {served}. The verdict should be "
+        "unchanged; KER first",
         "A difference lies in Riva's preprocessing or the build flags, not in the model: change those, not "
         "the training",
     )

@@ -56,14 +56,16 @@ def _of_run(run: RunRef) -> Iterator[TunedModel]:
     base = _base(run.info)
     if (run.folder / FETCHED_NAME).is_file():
         yield TunedModel(run.folder / FETCHED_NAME, run.cycle, run.name, fetched=True, base=base)
-    folders = [run.folder]
-    own = (run.folder / run.run_dir).resolve() if run.host is None else run.folder.resolve()
-    if not own.is_relative_to(run.folder.resolve()):
-        folders.append(own)
-    for folder in folders:
+    for folder in run_folders(run):
         for deep in ("checkpoints", "*/checkpoints", "best"):
             for path in _newest_first(folder.glob(f"{deep}/*.nemo")):
                 yield TunedModel(path, run.cycle, run.name, fetched=False, best=deep == "best", base=base)
+
+
+def run_folders(run: RunRef) -> list[Path]:
+    """A run's folder in the workspace, then its own where that is elsewhere on this machine."""
+    own = (run.folder / run.run_dir).resolve() if run.host is None else run.folder.resolve()
+    return [run.folder] if own.is_relative_to(run.folder.resolve()) else [run.folder, own]
 
 
 def _base(info: Mapping[str, object]) -> str:

@@ -121,7 +121,7 @@ class DeployScreen(CockpitScreen):
         view = Handover(health=self._view.health)
         if path is not None:
             view.name, view.origin = self._shown(path), self._origin()
-            view.offline = self._offline(path)
+            view.offline = await asyncio.to_thread(offline_cycle, path, workspace)
         try:
             if path is not None:
                 view.plan = await asyncio.to_thread(_plan, path, self._container_id)
@@ -149,11 +149,6 @@ class DeployScreen(CockpitScreen):
         if self._named is not None:
             return self._named
         return self._models[self._place].path if self._models else None
-
-    def _offline(self, path: Path) -> str:
-        """Name of the cycle with the offline figures: the re-evaluation, else the one after the model's."""
-        reeval = current_round(self.session.workspace).reeval
-        return reeval.folder.name if reeval is not None and self._named is None else offline_cycle(path)
 
     # --- actions -------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ class Handover:
     origin: str = ""
     """Where the model comes from."""
     offline: str = ""
-    """Name of the cycle with the offline figures."""
+    """The folder of the cycle with the offline figures, as it can be named in the current one."""
     blocked: str = ""
     """Why it should not be deployed now."""
     health: NimHealth | None = None

@@ -13,13 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.flywheel.deploy_script import (
-    checklist,
-    deploy_commands,
-    offline_cycle,
-    script_text,
-    write_script,
-)
+from clinasr_tui.flywheel.deploy_script import deploy_commands, script_text, write_script
 from clinasr_tui.flywheel.deployment import Deployment, deployment, described
 from clinasr_tui.flywheel.nemo_file import Decoder, NemoFile, read_nemo
 from tests.support import nemo_models
@@ -161,15 +155,6 @@ def test_the_engines_are_packed_where_they_were_built(tmp_path):
     assert {command(plan, name)[2] for name in ("build", "deploy", "tar")} == {
         enter[enter.index("--name") + 1]
     }
-
-
-def test_serving_figures_are_compared_with_the_next_cycles(tmp_path):
-    path = put_model(tmp_path / "cycle3" / "models" / "sft3" / "adapted_model.nemo")
-    assert offline_cycle(path) == "cycle4"
-    assert offline_cycle(tmp_path / "m.nemo") == "cycle2"
-    validate = command(deployment(read_nemo(path)), "validate")
-    assert validate == ("clinasr-tui", "compare", "cycle4", "cycle4/serving_hyps.jsonl")
-    assert "ASR_ENDPOINT" in " ".join(checklist("cycle4"))
 
 
 def test_a_path_docker_cannot_mount_is_one_line(tmp_path):

@@ -15,8 +15,9 @@ from tests.support.oracle import shown as shown_score
 
 
 @pytest.fixture
-def with_model(two_cycles, app_on):
-    """Makes the app on both cycles and a fetched model of run sft3."""
+def with_model(two_cycles, app_on, monkeypatch):
+    """Makes the app, in its workspace's folder, on both cycles and a fetched model of run sft3."""
+    monkeypatch.chdir(two_cycles)
 
     def make(config=nemo_models.TDT, *, serving=False):
         folder = two_cycles / "cycle1" / "models" / "sft3"
