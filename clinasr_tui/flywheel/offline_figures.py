@@ -39,10 +39,13 @@ def offline_cycle(model: Path, workspace: Workspace | None = None) -> str:
     return _ANY if folder is None else _from_here(folder.parent / f"cycle{_number(folder) + 1}")
 
 
-def heard_in(workspace: Workspace, model: Path) -> Cycle | None:
-    """The cycle of a workspace that holds a model's offline figures; None if none does. Reads files."""
+def heard_in(workspace: Workspace, model: Path, unknown: Cycle | None = None) -> Cycle | None:
+    """The cycle of a workspace that holds a model's offline figures; None if none does. Reads files.
+
+    `unknown` is the answer for a model that belongs to nothing in the workspace.
+    """
     maker = _maker_of(workspace, model)
-    return None if maker is None else _heard_by(workspace, maker)
+    return unknown if maker is None else _heard_by(workspace, maker)
 
 
 def _around(model: Path) -> Workspace | None:
