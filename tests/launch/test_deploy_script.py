@@ -206,6 +206,7 @@ def building(machine: Machine) -> Iterator[subprocess.Popen[str]]:
     wait_for((machine.artifacts / "began").exists)
     yield process
     process.kill()
+    (machine.artifacts / "wait").unlink(missing_ok=True)
     process.communicate()
 
 
