@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from clinasr_tui.errors import ClinasrError, InputError
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.progress import Progress
     from clinasr_tui.flywheel.review import ScoredCycle
     from clinasr_tui.flywheel.scoring import ScoredSet
+    from clinasr_tui.flywheel.served import Served
     from clinasr_tui.flywheel.workspace import Cycle, Workspace
 
 T = TypeVar("T")
-SCORING, PREFLIGHT, COMPARISON = "scoring", "pre-flight", "comparison"
+SCORING, PREFLIGHT, COMPARISON, SERVING = "scoring", "pre-flight", "comparison", "what serving changed"
 AGAIN = "r starts it again"
 Identity = tuple[str, int, int]
 """Path, mtime in ns, size: as long as it is the same, so is what was computed from the file."""
@@ -81,7 +83,7 @@ class StoppedError(ClinasrError):
 
 
 class CycleJob(Job):
-    """Long work on one cycle's files: `kind` is `scoring`, `pre-flight` or `comparison`."""
+    """Long work on one cycle's files: `kind` is one of the constants above."""
 
     def __init__(self, kind: str, cycle: Cycle, *, measured: bool = True) -> None:
         super().__init__(f"{kind} of cycle {cycle.number}", measured=measured)
@@ -222,6 +224,14 @@ class Results:
         key = ("comparison", a.folder, b.folder, everything, self._splits(), runs, workspace.settings)
         return await self._once(key, work)
 
+    async def served(self, cycle: Cycle) -> Served:
+        """What serving changed of a cycle's rows. Raises InputError without either kind of transcripts."""
+        workspace = self.workspace
+        offline = await self.scored(cycle)
+        sources = (*self._sources(cycle), identity(cycle.serving))
+        key = ("served", *sources, self._splits(), workspace.settings)
+        return await self._long(SERVING, cycle, key, partial(_serve, workspace, offline))
+
     async def _history(self, newest: Cycle) -> list[tuple[Cycle, ScoredSet | Leaderboard]]:
         """A cycle and those before it with their figures, newest first, up to one that cannot be read."""
         found = []
@@ -323,6 +333,10 @@ def _compare(
         unmeasured=unmeasured,
         stop=review.stop_of(workspace, history, tuning_facts(run) if run else None),
     )
+
+
+def _serve(workspace: Workspace, offline: ScoredSet, cycle: Cycle, progress: Progress) -> Served:
+    return review.serving_change(cycle, offline, workspace, progress)
 
 
 def _figures(board: Leaderboard, scored: ScoredSet | None, workspace: Workspace, number: int) -> CycleFigures:

@@ -11,6 +11,7 @@ from clinasr_tui.box_desk import BoxDesk
 from clinasr_tui.errors import ClinasrError
 from clinasr_tui.eval_desk import EvalDesk
 from clinasr_tui.flywheel.stepper import Facts, current_round
+from clinasr_tui.flywheel.tuned_models import has_model
 from clinasr_tui.flywheel.workspace import RunRef, Workspace, open_workspace
 from clinasr_tui.launch_desk import LaunchDesk
 from clinasr_tui.messages import EvalChanged, FactsChanged, Problem, WorkChanged, WorkspaceChanged
@@ -19,6 +20,7 @@ from clinasr_tui.results import (
     COMPARISON,
     PREFLIGHT,
     SCORING,
+    SERVING,
     CycleFigures,
     CycleJob,
     Identity,
@@ -38,12 +40,14 @@ if TYPE_CHECKING:
     from clinasr_tui.errors import HostKeyError
     from clinasr_tui.flywheel.comparison import Comparison
     from clinasr_tui.flywheel.gate import GateResult
+    from clinasr_tui.flywheel.workspace import Cycle
 
 __all__ = [
     "AGAIN",
     "COMPARISON",
     "PREFLIGHT",
     "SCORING",
+    "SERVING",
     "CycleFigures",
     "CycleJob",
     "EvalWish",
@@ -106,6 +110,7 @@ class Session(Results):
         try:
             workspace = await asyncio.to_thread(open_workspace, self.workspace.root)
             seen = await asyncio.to_thread(identities, workspace)
+            here = await asyncio.to_thread(_model_is_here, workspace)
         except ClinasrError as error:
             self.post(Problem(str(error)))
             return
@@ -116,6 +121,7 @@ class Session(Results):
                 self.set_facts(run_outcome=None, run_progress="")  # they told of another run
             self.forget_old(seen)
             self.post(WorkspaceChanged())
+        self.set_facts(model_here=here)
 
     def work_changed(self) -> None:
         """Tell the screens."""
@@ -138,6 +144,7 @@ class Session(Results):
         base, reeval = turn.base, turn.reeval
         if base is None:
             return
+        self.set_facts(model_here=await asyncio.to_thread(_model_is_here, self.workspace))
         if base.manifest is not None:
             await self._fact(self.preflight(base), lambda report: {"preflight_errors": report.errors})
         if not (base.hypotheses or base.leaderboard):
@@ -145,6 +152,20 @@ class Session(Results):
         await self._fact(self.gate(base), _gate_facts)
         if reeval is not None:
             await self._fact(self.comparison(turn.before or base, reeval), _verdict_facts)
+        await self._serving_fact(reeval)
+
+    async def _serving_fact(self, reeval: Cycle | None) -> None:
+        """What speaks against the service, also that its transcripts cannot be read."""
+        against: str | None = None
+        if reeval is not None and reeval.serving is not None:
+            try:
+                found = await self.served(reeval)
+                against = "" if found.as_well else found.clause
+            except StoppedError:
+                raise
+            except ClinasrError as error:
+                against = error.what
+        self.set_facts(serving=against)
 
     async def _fact(self, work: Awaitable[T], as_facts: Callable[[T], dict[str, Any]]) -> None:
         try:
@@ -256,6 +277,12 @@ def _verdict_facts(found: Comparison) -> dict[str, Any]:
         "honest": str(judgement.honest.verdict) if judgement else None,
         "stop": judgement.stop[0] if judgement and judgement.stop else "",
     }
+
+
+def _model_is_here(workspace: Workspace) -> bool | None:
+    """Whether the model that was re-evaluated last is on this machine; None before there is one."""
+    reeval = current_round(workspace).reeval
+    return None if reeval is None else has_model(workspace, workspace.run_of(reeval.number))
 
 
 def _gate_facts(result: GateResult) -> dict[str, Any]:

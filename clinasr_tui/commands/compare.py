@@ -66,8 +66,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def compared(args: argparse.Namespace) -> Comparison:
-    """The comparison of `a` and `b`, weighed with the workspace's settings."""
-    from clinasr_tui.flywheel.review import comparison_of
+    """The comparison of `a` and `b`, weighed with the workspace's settings.
+
+    Where `b` is what the service heard of the cycle of `a`, it is judged as serving, not as training.
+    """
+    from clinasr_tui.flywheel.review import comparison_of, served_of
 
     a, b = load_source(args.a), load_source(args.b)
     settings = settings_of(args.b if workspace_of(args.b) else args.a)
@@ -75,6 +78,8 @@ def compared(args: argparse.Namespace) -> Comparison:
         settings = replace(settings, priority=args.priority)
     if a.scored is None or b.scored is None:
         note("only a leaderboard is known of one side: no row by row comparison, no intervals")
+    if _is_serving(args):
+        return served_of(a.scored or a.board, b.scored or b.board, _held_out(args), settings).change
     general, unmeasured = _general(args, a.cycle, b.cycle, settings)
     return comparison_of(
         a.scored or a.board,
@@ -85,6 +90,15 @@ def compared(args: argparse.Namespace) -> Comparison:
         unmeasured=unmeasured,
         stop=_stop(args, a, b, settings),
     )
+
+
+def _is_serving(args: argparse.Namespace) -> bool:
+    """True if A is a cycle, or its transcripts or leaderboard, and B what the service heard of it."""
+    a, b = place_of(args.a), place_of(args.b)
+    if a is None or b is None or b.cycle.serving is None or a.cycle.folder != b.cycle.folder:
+        return False
+    offline = [one.resolve() for one in (a.cycle.folder, a.cycle.hypotheses, a.cycle.leaderboard) if one]
+    return args.b.resolve() == b.cycle.serving.resolve() and args.a.resolve() in offline
 
 
 def document(result: Comparison) -> dict[str, Any]:

@@ -53,6 +53,7 @@ __all__ = [
     "Verdict",
     "compare",
     "compare_leaderboards",
+    "got_worse",
     "to_json",
 ]
 
@@ -93,6 +94,8 @@ class Comparison:
     """KER of those rows; None if nothing was compared."""
     targeted_held_out: Difference | None = None
     """KER of the held-out ones among them; None if which rows were held out is not known."""
+    notes: tuple[str, ...] = ()
+    """Those of the reasons that are about the rows: what was left out, what was taken on trust."""
     left_out_a: tuple[int, ...] = ()
     """Rows of A (counted from 0) that B does not have; not listed where nothing was paired."""
     left_out_b: tuple[int, ...] = ()
@@ -138,7 +141,7 @@ def compare(
         story.append(_no_held_out(held_out))
     story += _beside(every, verdict)
     left_out = pairing.left_out(len(a), len(b))
-    story += _left_out(a, b, pairing, left_out)
+    notes = tuple(_left_out(a, b, pairing, left_out))
     return Comparison(
         every=every,
         held_out=slice_out,
@@ -153,10 +156,11 @@ def compare(
         priority=tuple(priority),
         verdict=verdict,
         action=ACTIONS[verdict],
-        reasons=tuple(story),
+        reasons=(*story, *notes),
         names=names,
         targeted=pooled,
         targeted_held_out=alone,
+        notes=notes,
         left_out_a=left_out[0],
         left_out_b=left_out[1],
         signature=_paired_signature(resamples, seed),
@@ -193,14 +197,10 @@ def compare_leaderboards(
     else:
         pooled = difference(pooled_a.ker, pooled_b.ker, min(pooled_a.n, pooled_b.n))
     verdict = published(pooled, limits)
-    story = [
-        *verdict_reasons(names, pooled, limits),
-        "Only leaderboards are known: no rows to pair, so no interval, no test and no held-out rows.",
-        *_beside(every, verdict),
-    ]
-    if a.rows != b.rows:
-        story.append(f"The sets differ in size: {a.rows} and {b.rows} rows.")
-    story += _scored_otherwise(a, b)
+    without = "Only leaderboards are known: no rows to pair, so no interval, no test and no held-out rows."
+    notes = [f"The sets differ in size: {a.rows} and {b.rows} rows."] if a.rows != b.rows else []
+    notes += _scored_otherwise(a, b)
+    story = (*verdict_reasons(names, pooled, limits), without, *_beside(every, verdict), *notes)
     return Comparison(
         every=every,
         held_out=None,
@@ -215,9 +215,10 @@ def compare_leaderboards(
         priority=tuple(priority),
         verdict=verdict,
         action=ACTIONS[verdict],
-        reasons=tuple(story),
+        reasons=story,
         names=names,
         targeted=pooled,
+        notes=(without, *notes),
         signature=_common_signature(a, b),
     )
 
@@ -265,7 +266,8 @@ def _without_pairs(
     boards = build_leaderboard(a), build_leaderboard(b)
     found = compare_leaderboards(*boards, priority=priority, limits=limits)
     note = "No row stands in both sets: the figures are of different rows."
-    return replace(found, only_a=len(a), only_b=len(b), reasons=(note, *found.reasons))
+    reasons, notes = (note, *found.reasons), (note, *found.notes)
+    return replace(found, only_a=len(a), only_b=len(b), reasons=reasons, notes=notes)
 
 
 def _no_held_out(given: Collection[tuple[str, str]] | None) -> str:
@@ -276,14 +278,19 @@ def _no_held_out(given: Collection[tuple[str, str]] | None) -> str:
 
 def _beside(every: Slice, verdict: Verdict) -> Iterator[str]:
     """What the verdict on some categories does not say."""
+    yield from got_worse(every)
+    if verdict is Verdict.KEEP:
+        yield FORGETTING_NOT_MEASURED
+
+
+def got_worse(every: Slice) -> Iterator[str]:
+    """What got worse beyond chance: the words as a whole, the terms of a category."""
     categories = every.by["entity_category"]
     if clearly_worse(every.headline["wer"]):
         yield f"{sentence(every.headline['wer'], 'WER')}: these rows got worse as a whole."
     for name, figure in categories.items():
         if clearly_worse(figure):
             yield f"{name or '(none)'} got worse: {sentence(figure)}."
-    if verdict is Verdict.KEEP:
-        yield FORGETTING_NOT_MEASURED
 
 
 def _left_out(

@@ -14,23 +14,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clinasr_tui.errors import InputError
+from clinasr_tui.flywheel.deploy_template import SCRIPT
 from clinasr_tui.flywheel.deployment import MOUNTED_MODEL, REGISTRY
 from clinasr_tui.flywheel.files import write_together
+from clinasr_tui.flywheel.offline_figures import offline_cycle
 from clinasr_tui.flywheel.workspace import SERVING_FILE
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.deployment import Deployment
+
+__all__ = [
+    "DeployCommand",
+    "checklist",
+    "deploy_commands",
+    "offline_cycle",
+    "script_text",
+    "to_set",
+    "write_script",
+]
 
 SCRIPT_NAME = "deploy.sh"
 HTTP_PORT, GRPC_PORT = 9000, 50051
 KEY_VARIABLE = "NGC_API_KEY"
 _BUILDER, _SERVER = "clinasr-riva-build", "clinasr-asr-nim"
 _RMIR = "/riva_build_deploy/custom_model.rmir"
+_ARCHIVE = "custom_model.tar.gz"
+_PACK = f"t=/model_tar/{_ARCHIVE}; cd /data/models && tar -czf $t.tmp * && mv $t.tmp $t"
+"""An archive that is there is whole: what fails on the way has another name."""
 _WIDEST = 96
 """Characters of a line of the script."""
 _VARIABLE = re.compile(r"\$([A-Z_]+)")
 _OPTION = re.compile(r"--?[a-z][a-z-]*")
-_CYCLE = re.compile(r"cycle([0-9]{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +100,7 @@ def _in_lines(parts: Sequence[str], width: int) -> list[str]:
 def deploy_commands(plan: Deployment, *, compare_with: str = "") -> tuple[DeployCommand, ...]:
     """prepare, enter, build, deploy, tar, leave, serve, ready, validate; () for a model that is refused.
 
-    `compare_with` names the cycle that holds the offline figures, by default the one after the model's own.
+    `compare_with` is the folder of the cycle with the offline figures, by default what `offline_cycle` finds.
     Raises InputError for a path that Docker cannot mount.
     """
     if plan.family is None:
@@ -106,21 +120,22 @@ def deploy_commands(plan: Deployment, *, compare_with: str = "") -> tuple[Deploy
         (
             "tar",
             "pack the model repository for serving",
-            (*inside, "bash", "-c", "cd /data/models && tar -czf /model_tar/custom_model.tar.gz *"),
+            (*inside, "bash", "-c", _PACK),
         ),
         ("leave", "remove the build container", ("docker", "rm", "--force", _BUILDER)),
         ("serve", f"start it: HTTP {HTTP_PORT}, gRPC {GRPC_PORT}", _serve()),
-        (
-            "ready",
-            "ask whether it is ready",
-            ("curl", "--fail", "--silent", "--show-error", f"http://localhost:{HTTP_PORT}/v1/health/ready"),
-        ),
+        ("ready", "ask whether it is ready", _READY),
         ("validate", "score what it serves", ("clinasr-tui", "compare", cycle, f"{cycle}/{SERVING_FILE}")),
     )
     return tuple(DeployCommand(name, does, template, values) for name, does, template in lines)
 
 
 _PREPARE = ("install", "-d", "-o", "1000", "-g", "1000", "$ARTIFACT_DIR", "$NIM_EXPORT_PATH")
+
+_READY = (
+    *("curl", "--fail", "--silent", "--show-error", "--max-time", "5"),
+    f"http://localhost:{HTTP_PORT}/v1/health/ready",
+)
 
 
 def _enter() -> tuple[str, ...]:
@@ -167,23 +182,15 @@ def _values(plan: Deployment) -> dict[str, str]:
     }
 
 
-def offline_cycle(model: Path) -> str:
-    """Name of the cycle with the model's offline figures: the one after that whose models/ it lies in."""
-    for part in reversed(model.expanduser().absolute().parts[:-1]):
-        found = _CYCLE.fullmatch(part)
-        if found:
-            return f"cycle{int(found[1]) + 1}"
-    return "cycle2"
-
-
 def checklist(cycle: str) -> tuple[str, ...]:
-    """What to check once it serves; `cycle` names the one with the offline figures."""
+    """What to check once it serves; `cycle` is the folder with the offline figures."""
+    rows, served = shlex.quote(cycle), shlex.quote(f"{cycle}/{SERVING_FILE}")
     return (
         f"It is ready: clinasr-tui deploy --check HOST:{HTTP_PORT} (GET /v1/health/ready)",
         f"Transcribe the same manifest through it: the eval stage with ASR_ENDPOINT=HOST:{GRPC_PORT}. Keep "
-        f"its rows as {cycle}/{SERVING_FILE}",
-        f"Score them against the offline ones: clinasr-tui compare {cycle} {cycle}/{SERVING_FILE}. The "
-        "verdict should be unchanged; KER first",
+        f"its rows as {served}",
+        f"Score them against the offline ones: clinasr-tui compare {rows} {served}. The verdict should be "
+        "unchanged; KER first",
         "A difference lies in Riva's preprocessing or the build flags, not in the model: change those, not "
         "the training",
     )
@@ -205,12 +212,13 @@ def script_text(plan: Deployment, *, compare_with: str = "") -> str:
         raise InputError(f"not to be handed over: {plan.refused}", where=str(plan.model.path))
     values = commands["build"].values
     cycle = compare_with or offline_cycle(plan.model.path)
-    return _SCRIPT.format(
+    return SCRIPT.format(
         warnings="\n".join(f"#   {line}" for line in plan.warnings),
         checks="\n".join(f"      say {shlex.quote(line)}" for line in checklist(cycle)),
         registry=REGISTRY,
         builder=_BUILDER,
         server=_SERVER,
+        archive=_ARCHIVE,
         key=KEY_VARIABLE,
         container_id=plan.container_id,
         **{f"default_{name.lower()}": shlex.quote(value) for name, value in values.items()},
@@ -228,90 +236,3 @@ def write_script(plan: Deployment, folder: Path, *, compare_with: str = "", forc
     except OSError as error:
         raise InputError(f"cannot be made executable ({error.strerror})", where=str(path)) from None
     return path
-
-
-_SCRIPT = """\
-#!/usr/bin/env bash
-# Builds a Riva NIM from a tuned model and serves it. Run it on the machine that will serve:
-#   ./deploy.sh [build | serve | ready]      (no word: all of it)
-# Mind:
-{warnings}
-set -euo pipefail
-
-MODEL=${{MODEL:-{default_model}}}
-ARTIFACT_DIR=${{ARTIFACT_DIR:-{default_artifact_dir}}}
-NIM_EXPORT_PATH=${{NIM_EXPORT_PATH:-{default_nim_export_path}}}
-CONTAINER_ID=${{CONTAINER_ID:-{container_id}}}
-IMAGE=${{IMAGE:-{registry}/$CONTAINER_ID:latest}}
-
-say() {{ printf '%s\\n' "$*" >&2; }}
-
-login=
-tidy() {{
-  if [ -n "$login" ]; then rm -rf "$login"; fi
-  docker rm --force {builder} >/dev/null 2>&1 || true
-}}
-trap tidy EXIT
-
-need_image() {{
-  if [ -z "${{{key}:-}}" ]; then say '{key} is not set: export your NGC key'; exit 2; fi
-  export {key}
-  if docker image inspect "$IMAGE" >/dev/null 2>&1; then return; fi
-  # The key goes by standard input into a folder that is removed: no process list, no file keeps it.
-  login=$(mktemp -d)
-  printf '%s' "${key}" |
-    docker --config "$login" login nvcr.io --username '$oauthtoken' --password-stdin >/dev/null
-  docker --config "$login" pull "$IMAGE"
-}}
-
-build() {{
-  if [ ! -f "$MODEL" ]; then say "MODEL is no file: $MODEL"; exit 2; fi
-  need_image
-  say 'Making the folders, owned by 1000:1000 as whoever works in the container'
-  {prepare} 2>/dev/null || sudo {prepare}
-  docker rm --force {builder} >/dev/null 2>&1 || true
-  {enter} >/dev/null
-  usage=$(docker exec {builder} riva-build -h 2>&1 || true)
-  case "$usage" in
-    *--decoder_type*) say 'This image has the classic riva-build: choose a newer one'; exit 1 ;;
-  esac
-  say 'Building the RMIR'
-  {build}
-  say 'Building the engines for this GPU: this takes minutes'
-  {deploy}
-  say 'Packing'
-  {tar}
-  {leave} >/dev/null
-}}
-
-serve() {{
-  if [ ! -f "$NIM_EXPORT_PATH/custom_model.tar.gz" ]; then
-    say 'Nothing is built yet: ./deploy.sh build'; exit 2
-  fi
-  need_image
-  {serve} >/dev/null
-}}
-
-ready() {{
-  say 'Waiting until it is ready'
-  for _ in $(seq "${{READY_TRIES:-120}}"); do
-    if {ready} 2>/dev/null; then
-      say ''
-      say 'Ready. Now check what it serves:'
-{checks}
-      return
-    fi
-    sleep 10
-  done
-  say 'It is not ready: docker logs {server} tells why'
-  exit 1
-}}
-
-case "${{1:-all}}" in
-  build) build ;;
-  serve) serve ;;
-  ready) ready ;;
-  all) build; serve; ready ;;
-  *) say 'usage: deploy.sh [build | serve | ready]'; exit 2 ;;
-esac
-"""

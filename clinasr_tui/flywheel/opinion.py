@@ -16,11 +16,13 @@ class Opinion(NamedTuple):
 
     verdict: Verdict
     action: str
+    stage: str = ""
+    """The stage the action belongs to, where the verdict alone does not say it."""
 
     @property
     def route(self) -> str:
-        """Where the way leads: `deploy` if the model is kept, else `build`."""
-        return "deploy" if self.verdict is Verdict.KEEP else "build"
+        """Where the way leads: to the `stage`, else `deploy` if the model is kept and `build` if not."""
+        return self.stage or ("deploy" if self.verdict is Verdict.KEEP else "build")
 
 
 class Diagnostic(NamedTuple):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.opinion import GeneralChange
     from clinasr_tui.flywheel.progress import Progress
     from clinasr_tui.flywheel.scoring import ScoredSet
+    from clinasr_tui.flywheel.served import Served
     from clinasr_tui.flywheel.settings import Settings
     from clinasr_tui.flywheel.stopping import RunFacts
     from clinasr_tui.flywheel.workspace import Cycle, Workspace
@@ -174,24 +175,32 @@ def general_of(a: Cycle, b: Cycle, settings: Settings) -> tuple[GeneralChange | 
         return None, f"forgetting is not measured: {error}"
 
 
-def serving_change(
-    cycle: Cycle,
+def served_of(
+    offline: ScoredSet | Leaderboard,
+    heard: ScoredSet | Leaderboard,
     held_out: frozenset[tuple[str, str]] | None,
     settings: Settings,
-    progress: Progress | None = None,
-) -> Comparison:
-    """What serving changed: a cycle's own transcripts against those through the service, row by row.
+) -> Served:
+    """What serving changed: a model's offline rows against those through its service."""
+    from clinasr_tui.flywheel.scoring import ScoredSet
+    from clinasr_tui.flywheel.served import served
 
-    Errors as `scored_cycle`; InputError also without serving_hyps.jsonl.
-    """
+    rows = len(offline) if isinstance(offline, ScoredSet) else offline.rows
+    return served(comparison_of(offline, heard, held_out, settings), rows, settings.decision)
+
+
+def serving_change(
+    cycle: Cycle, offline: ScoredSet, workspace: Workspace, progress: Progress | None = None
+) -> Served:
+    """What serving changed of a cycle's `offline` rows. Raises InputError, InterruptedError."""
     if cycle.serving is None:
         raise InputError(
             f"no {SERVING_FILE}",
             where=cycle.folder.name,
             remedy="Transcribe the manifest through the service (the eval stage with ASR_ENDPOINT)",
         )
-    offline = scored_cycle(cycle, progress).rows
-    return comparison_of(offline, scored_file(cycle.serving, cycle.manifest), held_out, settings)
+    heard = scored_file(cycle.serving, cycle.manifest, progress=progress)
+    return served_of(offline, heard, workspace.held_out(cycle.number), workspace.settings)
 
 
 def stop_of(

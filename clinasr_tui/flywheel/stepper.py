@@ -57,6 +57,10 @@ class Facts:
     """The honest one: held-out rows, beyond chance, forgetting."""
     stop: str = ""
     """Why tuning should stop, "" while it need not."""
+    model_here: bool | None = None
+    """Whether the model that was decided on is on this machine."""
+    serving: str | None = None
+    """What speaks against the deployed model's transcripts; "" if it serves as well as offline."""
     evaluates: str = ""
     """The step an evaluation that goes on belongs to: "baseline" or "re-eval"; "" without one."""
     eval_progress: str = ""
@@ -311,14 +315,29 @@ def _deploy(turn: Round, decide: Step, facts: Facts) -> Step:
     if decide.state is not StepState.DONE or turn.reeval is None:
         return step(StepState.BLOCKED, "after the decision")
     if turn.reeval.serving is not None:
-        name = turn.reeval.folder.name
-        return step(StepState.DONE, f"{name}/{turn.reeval.serving.name} is there: press 8 for what it shows")
+        return step(*_served(turn.reeval.folder.name, turn.reeval.serving.name, facts))
     if facts.verdict == "keep":
-        keep = "keep the tuned model"
-        if facts.differs:
-            keep = f"the honest verdict is {facts.honest}: press 7 for why before you keep the model"
-        return step(StepState.READY, f"{keep}; press 8 for what makes a NIM of it")
+        return step(*_kept(facts))
     if facts.stop:
         return step(StepState.BLOCKED, f"not now: {facts.stop}")
     action = _ACTIONS.get(facts.verdict or "", "the model is not to be kept")
     return step(StepState.BLOCKED, f"not now: {action.format(next=turn.reeval.number + 1)}")
+
+
+def _served(folder: str, file: str, facts: Facts) -> tuple[StepState, str]:
+    """Figures of the service end the turn only where they say that it serves as well as offline."""
+    if facts.serving is None:
+        return StepState.READY, f"press 8 for what {folder}/{file} shows"
+    if facts.serving:
+        return StepState.READY, f"{folder}/{file}: {facts.serving}"
+    return StepState.DONE, f"{folder}/{file}: it serves as well as offline (8 shows it)"
+
+
+def _kept(facts: Facts) -> tuple[StepState, str]:
+    """A model is handed over from where it is, and after what the honest verdict has against it was seen."""
+    against = f"the honest verdict is {facts.honest}: press 7 for why"
+    if facts.model_here is False:
+        needs = "needs the tuned model: F on Watch fetches it, or o on 8 names one"
+        return StepState.BLOCKED, f"{against}; {needs}" if facts.differs else needs
+    keep = f"{against} before you keep the model" if facts.differs else "keep the tuned model"
+    return StepState.READY, f"{keep}; press 8 for what makes a NIM of it"

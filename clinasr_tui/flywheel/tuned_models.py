@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,12 @@ def base_of(model: Path) -> str:
     return _base(small_record(found, []) or {}) if found else ""
 
 
+def has_model(workspace: Workspace, run: RunRef | None) -> bool:
+    """True if a model of the run is here; where the run is not known, if there is any."""
+    found = tuned_models(workspace)
+    return any(run is None or (model.cycle, model.run) == (run.cycle, run.name) for model in found)
+
+
 def _of_cycle(cycle: Cycle) -> Iterator[TunedModel]:
     seen = set()
     for run in reversed(cycle.runs):
@@ -68,14 +75,19 @@ def _of_run(run: RunRef) -> Iterator[TunedModel]:
     base = _base(run.info)
     if (run.folder / FETCHED_NAME).is_file():
         yield TunedModel(run.folder / FETCHED_NAME, run.cycle, run.name, fetched=True, base=base)
-    folders = [run.folder]
-    own = (run.folder / run.run_dir).resolve() if run.host is None else run.folder.resolve()
-    if not own.is_relative_to(run.folder.resolve()):
-        folders.append(own)
-    for folder in folders:
+    for folder in run_folders(run):
         for deep in ("checkpoints", "*/checkpoints", "best"):
             for path in _newest_first(folder.glob(f"{deep}/*.nemo")):
                 yield TunedModel(path, run.cycle, run.name, fetched=False, best=deep == "best", base=base)
+
+
+def run_folders(run: RunRef) -> list[Path]:
+    """A run's folder in the workspace, then its own where that is elsewhere on this machine."""
+    if run.host is not None or "\0" in run.run_dir:
+        return [run.folder]
+    # Unlike Path.resolve, realpath takes a link that leads back to itself.
+    here, own = (Path(os.path.realpath(path)) for path in (run.folder, run.folder / run.run_dir))
+    return [run.folder] if own.is_relative_to(here) else [run.folder, own]
 
 
 def _base(info: Mapping[str, object]) -> str:

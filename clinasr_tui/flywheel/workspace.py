@@ -125,7 +125,11 @@ class Workspace:
         if cycle is None:
             return None
         if cycle.run:
-            return next((run for run in reversed(self.runs) if run.name == cycle.run), None)
+            named = [run for run in reversed(self.runs) if run.name == cycle.run]
+            # Two cycles may have a run of the same name.
+            return max(
+                named, key=lambda run: (run.cycle == cycle.trained_on, run.cycle < number), default=None
+            )
         if source is None or source.number >= number or not source.runs:
             return None
         return source.runs[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,12 @@ from clinasr_tui.errors import ClinasrError
 from clinasr_tui.flywheel.deploy_script import deploy_commands, offline_cycle, write_script
 from clinasr_tui.flywheel.deployment import deployment
 from clinasr_tui.flywheel.nemo_file import read_nemo
+from clinasr_tui.flywheel.offline_figures import heard_in
 from clinasr_tui.flywheel.stepper import StepState, current_round, steps
 from clinasr_tui.flywheel.tuned_models import tuned_models
 from clinasr_tui.screens.base import CockpitScreen
-from clinasr_tui.screens.missing import NO_MODEL
+from clinasr_tui.screens.missing import no_model
+from clinasr_tui.session import SCORING, SERVING
 from clinasr_tui.text import typed_path, visible
 from clinasr_tui.widgets.deploy_view import (
     Handover,
@@ -38,8 +41,8 @@ if TYPE_CHECKING:
 
     from clinasr_tui.flywheel.deployment import Deployment
     from clinasr_tui.flywheel.tuned_models import TunedModel
-    from clinasr_tui.flywheel.workspace import Cycle
     from clinasr_tui.messages import FactsChanged
+    from clinasr_tui.session import CycleJob
 
 _WIDE, _HIGH = 120, 38
 """From this size on, each command says what it does; what to mind and to check is always in sight."""
@@ -119,9 +122,13 @@ class DeployScreen(CockpitScreen):
         self._place = min(self._place, max(0, len(self._models) - 1))
         path = self._path
         view = Handover(health=self._view.health)
+        heard = reeval
         if path is not None:
             view.name, view.origin = self._shown(path), self._origin()
-            view.offline = self._offline(path)
+            view.offline = await asyncio.to_thread(offline_cycle, path, workspace)
+            heard = await asyncio.to_thread(heard_in, workspace, path, reeval)
+        if heard is not None and heard.serving is not None:
+            view.serves = f"{heard.folder.name}/{heard.serving.name}"
         try:
             if path is not None:
                 view.plan = await asyncio.to_thread(_plan, path, self._container_id)
@@ -129,19 +136,13 @@ class DeployScreen(CockpitScreen):
         finally:
             self._view = view
             self._draw()
-        if reeval is not None and reeval.serving is not None:
-            await self._compare(reeval)
+        if heard is not None and view.serves:
+            view.serving = await self.session.served(heard)
+            self._draw()
 
-    async def _compare(self, cycle: Cycle) -> None:
-        """What serving changed, if the service's transcripts are there."""
-        from clinasr_tui.flywheel.review import serving_change
-
-        workspace = self.session.workspace
-        held_out = await asyncio.to_thread(workspace.held_out, cycle.number)
-        self._view.serving = await self.in_thread(
-            "serving against offline", partial(serving_change, cycle, held_out, workspace.settings)
-        )
-        self._draw()
+    def waits_for(self, job: CycleJob) -> bool:
+        """What serving changed, and the scores it is made of."""
+        return bool(self._view.serves) and job.kind in (SCORING, SERVING)
 
     @property
     def _path(self) -> Path | None:
@@ -149,11 +150,6 @@ class DeployScreen(CockpitScreen):
         if self._named is not None:
             return self._named
         return self._models[self._place].path if self._models else None
-
-    def _offline(self, path: Path) -> str:
-        """Name of the cycle with the offline figures: the re-evaluation, else the one after the model's."""
-        reeval = current_round(self.session.workspace).reeval
-        return reeval.folder.name if reeval is not None and self._named is None else offline_cycle(path)
 
     # --- actions -------------------------------------------------------------------------------
 
@@ -273,7 +269,8 @@ class DeployScreen(CockpitScreen):
             return
         view, width = self._view, self._width
         view.blocked = self._blocked()
-        self.show_missing(NO_MODEL if view.is_empty else None)
+        against = self._against() if self.session.facts.verdict else ""
+        self.show_missing(no_model(against) if view.is_empty else None)
         self.query_one("#model", Static).update(model_content(view, width))
         lines = entry_lines(view, all_in_sight=self.has_class("-high"))
         self.query_one("#entries", LineList).show(lines)
@@ -312,8 +309,18 @@ class DeployScreen(CockpitScreen):
         return f"{which}{'' if model.fetched else 'not fetched: '}{weights}{tuned}"
 
     def _blocked(self) -> str:
-        """Why the stepper would not deploy now, or what the honest verdict has against it; "" for nothing."""
-        facts = self.session.facts
+        """What speaks against handing over the model in view; "" if nothing does."""
+        against = [self._against()] if self._against() else []
+        if self.session.facts.model_here is False and self._models and self._named is None:
+            against.append("it is not the model that was decided on: F on Watch fetches that one")
+        return "; ".join(against)
+
+    def _against(self) -> str:
+        """Why the stepper would not deploy now, or what the honest verdict has against it; "" for nothing.
+
+        Whether a model is here is seen on this very screen.
+        """
+        facts = replace(self.session.facts, model_here=None)
         step = steps(self.session.workspace, facts)[-1]
         if step.state is StepState.BLOCKED:
             return step.detail

@@ -23,7 +23,7 @@ NO_RUN = Missing(
     "elsewhere appears once cycle<N>/models/<run>/training_run_info.json names its folder and host.",
     (("3", "the gate: does a run pay?"), ("9", "sets up a run and launches it")),
 )
-NO_MODEL = Missing(
+_NO_MODEL = Missing(
     "No tuned model is here yet",
     "A model's decoder decides which Riva NIM serves it. Here stand the commands that build, deploy and "
     "check one, and what to mind.",
@@ -38,6 +38,11 @@ ONE_CYCLE = Missing(
     _PURPOSES["compare"],
     (("E", "a tuned model transcribes the same rows, as the next cycle"), ("1", "what comes before that")),
 )
+
+
+def no_model(against: str) -> Missing:
+    """No tuned model is on this machine; `against` is what speaks against handing one over anyway."""
+    return _NO_MODEL._replace(against=against)
 
 
 def no_manifest(screen_id: str) -> Missing:

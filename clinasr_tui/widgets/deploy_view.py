@@ -16,12 +16,13 @@ from clinasr_tui.text import visible
 from clinasr_tui.widgets.figures import Line, interval_text, score_text, signed_text
 
 if TYPE_CHECKING:
-    from clinasr_tui.flywheel.comparison import Comparison
     from clinasr_tui.flywheel.deploy_script import DeployCommand
     from clinasr_tui.flywheel.deployment import Deployment
+    from clinasr_tui.flywheel.served import Served
     from clinasr_tui.remote.nim_health import NimHealth
 
 _MIND, _AFTER = "mind", "check"
+_NO_MODEL = "No tuned model is here: F on Watch fetches a run's, o names one."
 _NARROW = 24
 """Below this width an entry is its name alone."""
 
@@ -37,17 +38,19 @@ class Handover:
     origin: str = ""
     """Where the model comes from."""
     offline: str = ""
-    """Name of the cycle with the offline figures."""
+    """The folder of the cycle with the offline figures, as it can be named in the current one."""
     blocked: str = ""
     """Why it should not be deployed now."""
     health: NimHealth | None = None
-    serving: Comparison | None = None
-    """The offline figures (A) against those of the service (B)."""
+    serves: str = ""
+    """The service's transcripts as they are shown, where there are any."""
+    serving: Served | None = None
+    """What they say; None while they are not read."""
 
     @property
     def is_empty(self) -> bool:
-        """True if no model was named or found, and no service was asked."""
-        return not self.name and self.health is None
+        """True if no model was named or found, no service was asked and none has transcribed."""
+        return not (self.name or self.health or self.serves)
 
     def command(self, key: str) -> DeployCommand | None:
         """The command of an entry."""
@@ -75,9 +78,17 @@ class Handover:
 
 def model_content(view: Handover, width: int) -> Content:
     """Path, what the file says of itself, what that means for Riva, and what speaks against it."""
+    lines = [*_model(view, width)]
+    if view.blocked:
+        lines += _wrapped(view.blocked, width, "$bad", mark="✖ ")
+    lines += [*_health(view.health, width), *_serving(view, width)]
+    return Content("\n").join(line.truncate(width, ellipsis=True) for line in lines)
+
+
+def _model(view: Handover, width: int) -> list[Content]:
     plan = view.plan
     if plan is None:
-        return Content("\n").join(_health(view.health, width))
+        return [] if view.name else _wrapped(_NO_MODEL, width, "$quiet")
     lines = [
         Content.assemble((visible(view.name), "bold"), "  ", (visible(view.origin), "$quiet")),
         Content.assemble(("holds  ", "$quiet"), visible(described(plan.model))),
@@ -88,10 +99,7 @@ def model_content(view: Handover, width: int) -> Content:
         facts = f"{plan.family.name}, decoder={plan.family.riva_decoder}, image {plan.container_id}"
         lines.append(Content.assemble(("NIM    ", "$quiet"), (visible(facts), "bold")))
         lines += _wrapped(plan.warnings[0], width, "$accent", mark="! ")
-    if view.blocked:
-        lines += _wrapped(view.blocked, width, "$bad", mark="✖ ")
-    lines += [*_health(view.health, width), *_serving(view.serving)]
-    return Content("\n").join(line.truncate(width, ellipsis=True) for line in lines)
+    return lines
 
 
 def entry_lines(view: Handover, *, all_in_sight: bool) -> list[Line]:
@@ -152,10 +160,14 @@ def _health(health: NimHealth | None, width: int) -> list[Content]:
     return _wrapped(text, width, "bold $bad", mark="✖ ")
 
 
-def _serving(change: Comparison | None) -> list[Content]:
-    """The service's KER and WER beside the offline ones."""
-    if change is None:
+def _serving(view: Handover, width: int) -> list[Content]:
+    """The service's KER and WER beside the offline ones, and what follows from them."""
+    if not view.serves:
         return []
+    found = view.serving
+    if found is None:
+        return [Content.assemble(("served ", "$quiet"), visible(view.serves), ("  not read", "$quiet"))]
+    change = found.change
     parts: list[Content | str | tuple[str, str]] = [("served ", "$quiet")]
     for place, name in enumerate(("ker", "wer")):
         one = change.every.headline.get(name)
@@ -169,4 +181,5 @@ def _serving(change: Comparison | None) -> list[Content]:
                 interval = interval_text(one.ci95, signed=True)
                 parts.append((f" ({signed_text(one.delta)}, 95 % {interval})", "$quiet"))
     parts.append((f"  n {change.every.rows}", "$quiet"))
-    return [Content.assemble(*parts)]
+    style, mark = ("$good", "✔ ") if found.as_well else ("bold $bad", "✖ ")
+    return [Content.assemble(*parts), *_wrapped(f"{view.serves}: {found.clause}", width, style, mark=mark)]

@@ -22,6 +22,8 @@ class Missing(NamedTuple):
     """What the screen will show then."""
     keys: tuple[tuple[str, str], ...]
     """Each key that leads on, and what it does; "" for a step outside the program."""
+    against: str = ""
+    """What speaks against going on, if anything does."""
 
 
 class EmptyState(Static):
@@ -42,6 +44,8 @@ class EmptyState(Static):
     def show(self, missing: Missing) -> None:
         """Say it."""
         parts = [Content.styled(visible(missing.what), "bold"), Content("")]
+        if missing.against:
+            parts += [Content.styled(f"✖ {visible(missing.against)}", "$bad"), Content("")]
         parts += [Content.styled(missing.purpose, "$quiet"), Content("")]
         parts += _steps(missing.keys)
         self.update(Content("\n").join(parts))

@@ -151,4 +151,35 @@ def test_serving_figures_are_compared_with_the_offline_ones(two_cycles, capsys):
     assert main(["compare", str(two_cycles / "cycle2"), str(serving), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["verdict"] == "unchanged"
+    assert found["action"] == "It serves as well as offline."
+    assert found["honest"]["verdict"] == "unchanged"
     assert found["headline"]["ker"]["a"] == found["headline"]["ker"]["b"] == pytest.approx(0.064)
+
+
+def compared(capsys, *words):
+    assert main(["compare", *map(str, words)]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("offline", ["cycle2", "cycle2/offline_hyps.jsonl"])
+def test_a_service_that_hears_worse_is_not_told_to_train(two_cycles, capsys, offline):
+    serving = two_cycles / "cycle2" / "serving_hyps.jsonl"
+    shutil.copy(two_cycles / "cycle1" / "per_sample.json", serving)
+    told = compared(capsys, two_cycles / offline, serving)
+    assert "WORSE: It serves worse than offline: change preprocessing or build flags, not the train" in told
+    assert "verfit" not in told
+    assert "(build)" not in told
+
+
+def test_ten_served_rows_are_not_all_of_them(two_cycles, capsys):
+    rows = (two_cycles / "cycle2" / "offline_hyps.jsonl").read_text().splitlines(keepends=True)
+    serving = two_cycles / "cycle2" / "serving_hyps.jsonl"
+    serving.write_text("".join(rows[:10]))
+    told = compared(capsys, two_cycles / "cycle2", serving)
+    assert "Not all rows were served, 240 of 250 are missing" in told
+
+
+def test_what_is_compared_with_another_cycle_is_about_training(two_cycles, capsys):
+    serving = two_cycles / "cycle2" / "serving_hyps.jsonl"
+    shutil.copy(two_cycles / "cycle2" / "offline_hyps.jsonl", serving)
+    assert "KEEP: Keep the model" in compared(capsys, two_cycles / "cycle1", serving)

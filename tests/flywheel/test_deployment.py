@@ -14,13 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinasr_tui.errors import InputError
-from clinasr_tui.flywheel.deploy_script import (
-    checklist,
-    deploy_commands,
-    offline_cycle,
-    script_text,
-    write_script,
-)
+from clinasr_tui.flywheel.deploy_script import deploy_commands, script_text, write_script
 from clinasr_tui.flywheel.deployment import Deployment, deployment, described
 from clinasr_tui.flywheel.nemo_file import Decoder, NemoFile, read_nemo
 from tests.support import nemo_models
@@ -175,15 +169,6 @@ def test_the_engines_are_packed_where_they_were_built(tmp_path):
     }
 
 
-def test_serving_figures_are_compared_with_the_next_cycles(tmp_path):
-    path = put_model(tmp_path / "cycle3" / "models" / "sft3" / "adapted_model.nemo")
-    assert offline_cycle(path) == "cycle4"
-    assert offline_cycle(tmp_path / "m.nemo") == "cycle2"
-    validate = command(deployment(read_nemo(path)), "validate")
-    assert validate == ("clinasr-tui", "compare", "cycle4", "cycle4/serving_hyps.jsonl")
-    assert "ASR_ENDPOINT" in " ".join(checklist("cycle4"))
-
-
 def test_a_path_docker_cannot_mount_is_one_line(tmp_path):
     plan = plan_of(tmp_path / "a:b" / "m.nemo")
     with pytest.raises(InputError, match="colon"):
@@ -207,12 +192,16 @@ def test_the_parameters_of_a_real_model_are_told():
 STAND_IN = """\
 #!/bin/sh
 # A stand-in that runs nothing: it writes down how it was called.
-if [ "$1" = --config ]; then shift 2; fi
+if [ "$1" = --config ]; then shift 4; fi
 {{ printf '%s' "${{0##*/}}"; for part; do printf '\\000%s' "$part"; done; printf '\\001'; }} >> {log}
 case "$1 $2" in
   'image inspect') exit {pulled} ;;
   'login nvcr.io') cat > {typed} ;;
-  'exec clinasr-riva-build') if [ "$4" = -h ]; then echo {usage}; fi ;;
+  'exec clinasr-riva-build')
+    if [ "$4" = -h ]; then echo {usage}; fi
+    if [ "$3" = bash ] && [ -n "$PACKS" ]; then : > "$PACKS"; fi ;;
+  'run --detach') echo "id-of-$4"; : > {log}-"$4" ;;
+  'ps --quiet') if [ "$4" = 'name=^clinasr-asr-nim$' ] && [ -e {log}-clinasr-asr-nim ]; then echo id; fi ;;
 esac
 exit {code}
 """
@@ -253,8 +242,7 @@ def test_the_script_runs_the_very_commands(tmp_path, name):
     assert script.stat().st_mode & 0o777 == 0o755
     export = tmp_path / name / "riva" / "nim_export"
     export.mkdir(parents=True)
-    (export / "custom_model.tar.gz").write_bytes(b"x")
-    calls, done = run_script(tmp_path, script, NGC_API_KEY=KEY)
+    calls, done = run_script(tmp_path, script, NGC_API_KEY=KEY, PACKS=str(export / "custom_model.tar.gz"))
     assert done.returncode == 0, done.stderr
     wanted = [one.argv for one in deploy_commands(plan) if one.id not in ("leave", "validate")]
     assert [call for call in calls if call in wanted] == wanted
@@ -315,7 +303,7 @@ def test_the_classic_command_line_is_told_and_the_container_removed(tmp_path):
     calls, done = run_script(tmp_path, script, "build", NGC_API_KEY=KEY, usage=usage)
     assert done.returncode == 1
     assert "classic riva-build" in done.stderr
-    assert calls[-1] == ("docker", "rm", "--force", "clinasr-riva-build")
+    assert calls[-1] == ("docker", "rm", "--force", "id-of-clinasr-riva-build")
     assert not [call for call in calls if "riva-deploy" in call]
 
 

@@ -227,10 +227,40 @@ def test_serving_figures_end_the_turn(tmp_path: Path) -> None:
     ready = decided(tmp_path, verdict="keep", honest="keep")["deploy"]
     assert (ready.state, ready.screen) == (StepState.READY, "deploy")
     put(tmp_path, "cycle2/serving_hyps.jsonl")
-    found = steps(open_workspace(tmp_path), Facts(run_outcome="finished", verdict="keep", **GOOD))
+    facts = Facts(run_outcome="finished", verdict="keep", serving="", model_here=False, **GOOD)
+    found = steps(open_workspace(tmp_path), facts)
     assert (found[-1].id, found[-1].state) == ("deploy", StepState.DONE)
-    assert "cycle2/serving_hyps.jsonl" in found[-1].detail
+    assert found[-1].detail == "cycle2/serving_hyps.jsonl: it serves as well as offline (8 shows it)"
     assert next_step(found) is None
+
+
+@pytest.mark.parametrize(
+    ("serving", "says"),
+    [(None, "press 8 for what cycle2/serving_hyps.jsonl shows"), ("it is worse", "hyps.jsonl: it is worse")],
+)
+def test_serving_figures_end_it_only_once_they_are_read_and_good(
+    tmp_path: Path, serving: str | None, says: str
+) -> None:
+    split_cycle(tmp_path)
+    put_run(tmp_path)
+    put(tmp_path, "cycle2/offline_hyps.jsonl", "cycle2/serving_hyps.jsonl")
+    found, goal = look(tmp_path, run_outcome="finished", verdict="keep", serving=serving, **GOOD)
+    assert states(found) == "DDDD-DDDr"
+    assert goal.id == "deploy"
+    assert says in goal.detail
+
+
+def test_a_model_that_is_not_here_is_fetched_before_it_is_handed_over(tmp_path: Path) -> None:
+    keep = {"run_outcome": "finished", "verdict": "keep", **GOOD}
+    decided(tmp_path, verdict="keep")
+    found, goal = look(tmp_path, honest="keep", model_here=False, **keep)
+    assert (goal.id, goal.state, goal.screen) == ("deploy", StepState.BLOCKED, "deploy")
+    assert goal.detail == "needs the tuned model: F on Watch fetches it, or o on 8 names one"
+    found, _ = look(tmp_path, honest="worse", model_here=False, **keep)
+    assert found["deploy"].detail.startswith("the honest verdict is worse: press 7 for why; needs the tuned")
+    for here in (True, None):
+        found, _ = look(tmp_path, honest="keep", model_here=here, **keep)
+        assert found["deploy"].state is StepState.READY
 
 
 def test_a_reason_to_stop_takes_the_place_of_another_round(tmp_path: Path) -> None:

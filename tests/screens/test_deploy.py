@@ -6,17 +6,19 @@ import shutil
 
 import pytest
 
+from clinasr_tui.flywheel.stepper import StepState, steps
 from clinasr_tui.widgets.prompt import Prompt
 from tests.support import nemo_models
-from tests.support.driving import lines_of, press, settle, text_of
+from tests.support.driving import lines_of, missing, press, settle, text_of
 from tests.support.nemo_models import put_model
 from tests.support.nim import raw_port, stand_in_nim
 from tests.support.oracle import shown as shown_score
 
 
 @pytest.fixture
-def with_model(two_cycles, app_on):
-    """Makes the app on both cycles and a fetched model of run sft3."""
+def with_model(two_cycles, app_on, monkeypatch):
+    """Makes the app, in its workspace's folder, on both cycles and a fetched model of run sft3."""
+    monkeypatch.chdir(two_cycles)
 
     def make(config=nemo_models.TDT, *, serving=False):
         folder = two_cycles / "cycle1" / "models" / "sft3"
@@ -55,6 +57,17 @@ def test_picture_of_a_question(with_model, size, picture):
 
 def test_picture_without_a_model(cockpit, size, picture):
     assert picture(cockpit, size, ["8"])
+
+
+def test_picture_of_a_service_without_its_model(two_cycles, app_on, size, picture):
+    shutil.copy(two_cycles / "cycle1" / "per_sample.json", two_cycles / "cycle2" / "serving_hyps.jsonl")
+    assert picture(app_on(two_cycles), size, ["8"])
+
+
+def deploy_step(app):
+    """State and detail of the stepper's last step."""
+    step = steps(app.session.workspace, app.session.facts)[-1]
+    return step.state, step.detail
 
 
 async def shown(pilot, *keys):
@@ -185,6 +198,48 @@ async def test_what_serving_changed_is_compared_row_by_row(with_model, demo_figu
         assert "n 250" in text_of(screen, "#model")
 
 
+async def test_what_is_served_without_a_model_here_is_shown(two_cycles, app_on):
+    serving = two_cycles / "cycle2" / "serving_hyps.jsonl"
+    shutil.copy(two_cycles / "cycle2" / "offline_hyps.jsonl", serving)
+    app = app_on(two_cycles)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert deploy_step(app) == (
+            StepState.DONE,
+            "cycle2/serving_hyps.jsonl: it serves as well as offline (8 shows it)",
+        )
+        screen = await shown(pilot)
+        assert missing(screen) == ""
+        assert "No tuned model is here" in text_of(screen, "#model")
+        assert "✖ the honest verdict is worse" in text_of(screen, "#model")
+        assert "✔ cycle2/serving_hyps.jsonl: it serves as well as offline" in text_of(screen, "#model")
+
+
+@pytest.mark.parametrize(
+    ("text", "step", "line"),
+    [
+        ("", "there are no transcripts", "there are no transcripts"),
+        ("garbage\n", "not valid JSON", "not valid JSON"),
+        (None, "not all rows were served, 240 of 250", "not all rows were served, 240 of 250"),
+    ],
+)
+async def test_transcripts_of_the_service_that_tell_nothing_do_not_end_the_turn(
+    with_model, two_cycles, text, step, line
+):
+    app = with_model(serving=True)
+    serving = two_cycles / "cycle2" / "serving_hyps.jsonl"
+    rows = serving.read_text().splitlines(keepends=True)
+    serving.write_text("".join(rows[:10]) if text is None else text)
+    async with app.run_test(size=(140, 45)) as pilot:
+        await settle(pilot)
+        state, detail = deploy_step(app)
+        assert state is StepState.READY
+        assert step in detail
+        screen = await shown(pilot)
+        told = text_of(screen, "#model") + text_of(screen, "#problem")
+        assert line in " ".join(told.split()), "however it is wrapped"
+
+
 async def test_newer_transcripts_of_the_service_are_compared_anew(with_model, two_cycles, demo_figures):
     base, tuned = (shown_score(demo_figures[number].ker) for number in (1, 2))
     app = with_model(serving=True)
@@ -213,6 +268,55 @@ async def test_what_is_not_to_be_kept_is_said_here(with_model, two_cycles):
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await shown(pilot)
         assert "✖ not now:" in text_of(screen, "#model")
+
+
+async def test_a_model_that_comes_here_is_noticed(with_model, two_cycles, tmp_path):
+    app = with_model()
+    model = two_cycles / "cycle1" / "models" / "sft3" / "adapted_model.nemo"
+    aside = model.rename(tmp_path / "aside.nemo")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        state, detail = deploy_step(app)
+        assert state is StepState.BLOCKED
+        assert "needs the tuned model" in detail
+        screen = await shown(pilot)
+        assert "No tuned model is here yet ✖ the honest verdict is worse" in missing(screen)
+        aside.rename(model)
+        await app.session.rescan()
+        await settle(pilot)
+        assert deploy_step(app)[0] is StepState.READY
+
+
+async def test_a_model_of_another_run_is_not_taken_for_the_one_decided_on(with_model, two_cycles):
+    app = with_model()
+    (two_cycles / "cycle1" / "models" / "sft3" / "adapted_model.nemo").unlink()
+    put_model(two_cycles / "cycle2" / "models" / "mine" / "adapted_model.nemo")
+    async with app.run_test(size=(140, 45)) as pilot:
+        await settle(pilot)
+        assert "needs the tuned model" in deploy_step(app)[1]
+        screen = await shown(pilot)
+        assert "cycle2/models/mine" in text_of(screen, "#model")
+        assert "it is not the model that was decided on" in text_of(screen, "#model")
+
+
+async def test_a_model_is_shown_with_its_own_cycles_figures(two_cycles, app_on, monkeypatch):
+    monkeypatch.chdir(two_cycles)
+    shutil.copytree(two_cycles / "cycle2", two_cycles / "cycle3")
+    info = two_cycles / "cycle3" / "eval_info.json"
+    info.write_text(info.read_text().replace("sft3", "sft12"))
+    shutil.copy(two_cycles / "cycle3" / "offline_hyps.jsonl", two_cycles / "cycle3" / "serving_hyps.jsonl")
+    for name in ("sft3", "sft12"):
+        folder = two_cycles / "cycle1" / "models" / name
+        put_model(folder / "adapted_model.nemo")
+        (folder / "training_run_info.json").write_text(f'{{"run": "{name}", "host": "b", "run_dir": "/r"}}')
+    app = app_on(two_cycles)
+    async with app.run_test(size=(140, 45)) as pilot:
+        screen = await shown(pilot)
+        for name, cycle, served in (("sft12", "cycle3", True), ("sft3", "cycle2", False)):
+            assert f"models/{name}/" in text_of(screen, "#model")
+            assert f"clinasr-tui compare {cycle} {cycle}/serving_hyps.jsonl" in text_of(screen, "#more")
+            assert ("served KER" in text_of(screen, "#model")) is served
+            await press(pilot, "right_square_bracket")
 
 
 async def test_what_the_honest_verdict_has_against_it_is_said_here(with_model, two_cycles):
