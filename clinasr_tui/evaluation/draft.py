@@ -19,6 +19,7 @@ from clinasr_tui.flywheel.tuned_models import FETCHED_NAME, tuned_models
 from clinasr_tui.launch.draft import THIS_MACHINE, Field
 from clinasr_tui.launch.places import DEFAULT_ROOT
 from clinasr_tui.launch.plan import Backend
+from clinasr_tui.nemo_side import NEMO_INSTALL
 from clinasr_tui.remote.local import LocalHost
 from clinasr_tui.text import typed_path
 
@@ -48,7 +49,7 @@ FIELDS = (
     Field(
         "cpu", "device", "A GPU is used if there is one; a container wants one. A CPU gives the same text."
     ),
-    Field("python", "Python", "The Python there that has NeMo: pip install 'clinasr-tui[nemo]'."),
+    Field("python", "Python", f"The Python there that has NeMo: {NEMO_INSTALL}."),
     Field("image", "image", "NVIDIA's container; it is pulled if it is not there."),
     Field("socket", "Docker socket", "Where the machine's Docker engine listens: another one if rootless."),
     Field("root", "folder there", "Rows, audio and the model cache stay below it, so nothing is sent twice."),

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import RemoteError
+from clinasr_tui.nemo_side import NEMO_INSTALL
 from clinasr_tui.remote.contact import RunContact
 from clinasr_tui.text import visible
 from clinasr_tui.training.log_lines import LogLines
@@ -115,8 +116,7 @@ def failure(mirror: Mirror, refused: str, where: str) -> RemoteError:
         )
     if "No module named" in last:
         remedy = (
-            "Name the Python that has NeMo (Python in the settings, --python), or install it: "
-            "pip install 'clinasr-tui[nemo]'."
+            "Name the Python that has NeMo (Python in the settings, --python), or install it: " + NEMO_INSTALL
         )
         return RemoteError(f"NeMo cannot be used there: {last}", where=where, remedy=remedy)
     if not left:

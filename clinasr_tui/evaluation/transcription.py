@@ -37,6 +37,7 @@ from clinasr_tui.launch.flow import (
 from clinasr_tui.launch.machine import Machine, look
 from clinasr_tui.launch.plan import Backend
 from clinasr_tui.launch.send import Sent, send
+from clinasr_tui.nemo_side import NEMO_INSTALL
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.remote.mirror import Mirror
 from clinasr_tui.remote.scripts import succeeds
@@ -336,5 +337,5 @@ async def _expect_nemo(plan: EvalPlan, host: Host) -> None:
             f"{plan.python} has no NeMo",
             where=host.name,
             remedy="Name the one that has it (Python in the settings, --python), or install it there: "
-            "pip install 'clinasr-tui[nemo]'",
+            + NEMO_INSTALL,
         )

@@ -50,6 +50,7 @@ class Settings:
 
     priority: tuple[str, ...] = ("drug",)
     base: str = ""
+    """The model to be tuned: a pretrained name, or the absolute path of a .nemo; "" means the default."""
     ssh_config: Path | None = None
     """ssh config to read instead of ~/.ssh/config."""
     known_hosts: Path | None = None
@@ -93,7 +94,7 @@ def _settings(table: dict[str, object], path: Path) -> Settings:
     gate, ssh = _section(table, "gate", path), _section(table, "ssh", path)
     return Settings(
         priority=_priority(gate, path),
-        base=_text(gate, "base", "[gate] base", path),
+        base=_base(gate, path),
         ssh_config=_file(ssh, "config", path),
         known_hosts=_file(ssh, "known_hosts", path),
         name=_text(table, "name", "name", path),
@@ -121,16 +122,26 @@ def _text(table: dict[str, object], key: str, label: str, path: Path) -> str:
     return value
 
 
+def _base(gate: dict[str, object], path: Path) -> str:
+    """A .nemo is meant from the workspace, whatever folder a command is run in; a pretrained name stays one.
+
+    Absolute, because a run's record keeps it: the run may be resumed from another folder.
+    """
+    value = _text(gate, "base", "[gate] base", path).strip()
+    return str(_place(value, "[gate] base", path).absolute()) if value.endswith(".nemo") else value
+
+
 def _file(ssh: dict[str, object], key: str, path: Path) -> Path | None:
     value = _text(ssh, key, f"[ssh] {key}", path)
-    if not value:
-        return None
+    return _place(value, f"[ssh] {key}", path) if value else None
+
+
+def _place(value: str, label: str, path: Path) -> Path:
+    """A path of the settings file at `path`: relative ones start at its folder."""
     try:
         return path.parent / Path(value).expanduser()
     except RuntimeError:
-        raise InputError(
-            f"[ssh] {key} names an unknown home folder", where=str(path), remedy=_REMEDY
-        ) from None
+        raise InputError(f"{label} names an unknown home folder", where=str(path), remedy=_REMEDY) from None
 
 
 def _priority(gate: dict[str, object], path: Path) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import csv
 import json
 import random
 import re
+import sys
 import tomllib
 from functools import partial
 from multiprocessing import Pool
@@ -30,6 +31,7 @@ BASE_VOICES = (*VOICES, "en-us", "en-us+m7", "en-us+f4", "en-gb-x-rp", "en-us+m1
 NOISES = ("clean", "snr_15db", "snr_5db")
 ROWS_A_TERM = 5
 VALIDATION_ROWS = 300
+"""Of the base's own set."""
 OVERRIDE, FALL_THROUGH = "override", "magpie_g2p"
 """The manifest's vocabulary has no word of its own for "espeak-ng's rules": they are the fall-through."""
 _SPEED, _PITCH = 165, 50
@@ -153,6 +155,8 @@ def main() -> None:
     parser.add_argument("--base-rows", type=int, default=60_000)
     parser.add_argument("--general-rows", type=int, default=200)
     args = parser.parse_args()
+    if args.base_rows <= VALIDATION_ROWS:
+        sys.exit(f"{args.base_rows} base rows are too few: {VALIDATION_ROWS} are held out of the training")
     lexicon = Lexicon(args.words)
     cycle, general, base = (args.workspace / name for name in ("cycle1", "general", "base"))
     for folder in (cycle, general, base):

@@ -112,6 +112,13 @@ def small(nemo_root: Path, base: Path, batch_size: int, workers: int, *, tdt: bo
     return model
 
 
+def save_whole(model: Any, out: Path) -> None:
+    """Save under another name first: a file cut off on the way would count as made at the next start."""
+    partial = out.with_name(f"{out.name}.partial")
+    model.save_to(str(partial))
+    partial.replace(out)
+
+
 def main() -> None:
     """Train and save BASE.nemo in half precision, which halves the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -143,7 +150,7 @@ def main() -> None:
     print(f"{sum(part.numel() for part in model.parameters()) / 1e6:.1f} M parameters", flush=True)
     trainer.fit(model)
     model.cfg.train_ds.manifest_filepath = model.cfg.validation_ds.manifest_filepath = None
-    model.half().save_to(str(args.out))
+    save_whole(model.half(), args.out)
     print(f"wrote {args.out} after {trainer.global_step} steps")
 
 

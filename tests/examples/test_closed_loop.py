@@ -6,8 +6,10 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -66,6 +68,53 @@ def test_a_pronunciation_takes_the_terms_place(speech: ModuleType) -> None:
     assert speech.spoken("hold the losartan now", "losartan", "") == "hold the losartan now"
     with pytest.raises(ValueError, match="'y' is no sign"):
         speech.phonemes("ˈmyːt")
+
+
+def test_a_base_set_of_validation_rows_alone_is_refused(
+    synthesise: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["synthesise.py", str(tmp_path / "ws"), "--base-rows", "300"])
+    with pytest.raises(SystemExit, match="300 base rows are too few: 300 are held out"):
+        synthesise.main()
+    assert not (tmp_path / "ws").exists()
+
+
+@pytest.fixture
+def train_base(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script without what it trains with: these modules are empty, nothing can be trained."""
+    names = ("lightning", "lightning.pytorch", "sentencepiece", "torch", "nemo", "nemo.collections")
+    for name in (*names, "nemo.collections.asr", "nemo.collections.asr.models", "omegaconf"):
+        monkeypatch.setitem(sys.modules, name, MagicMock(Callback=object))
+    monkeypatch.syspath_prepend(EXAMPLE)
+    import train_base
+
+    monkeypatch.delitem(sys.modules, "train_base")
+    return train_base
+
+
+class _Model:
+    """Stands in for a model: it is saved in two pieces, and may be cut off between them."""
+
+    def __init__(self, *, cut_off: bool) -> None:
+        self.cut_off = cut_off
+
+    def save_to(self, path: str) -> None:
+        with Path(path).open("wb") as stream:
+            stream.write(b"half")
+            if self.cut_off:
+                raise OSError("no space left")
+            stream.write(b" and half")
+
+
+def test_a_base_cut_off_while_it_was_saved_does_not_count_as_made(
+    train_base: ModuleType, tmp_path: Path
+) -> None:
+    out = tmp_path / "base.nemo"
+    with pytest.raises(OSError, match="no space left"):
+        train_base.save_whole(_Model(cut_off=True), out)
+    assert not out.exists()
+    train_base.save_whole(_Model(cut_off=False), out)
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("base.nemo", b"half and half")]
 
 
 def as_heard(ipa: str) -> str:

@@ -201,6 +201,21 @@ def test_settings(two_cycles: Path) -> None:
     assert workspace.warnings == (f"{path}: colour {ignored}", f"{path}: [gate] x {ignored}")
 
 
+@pytest.mark.parametrize("root", ["ws", "ws/../ws", "."])
+def test_a_base_file_is_meant_from_the_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
+    settings = put(tmp_path / "ws/clinasr.toml", '[gate]\nbase = "base.nemo"\n')
+    monkeypatch.chdir(tmp_path / "ws" if root == "." else tmp_path)
+    base = Path(read_settings(Path(root)).base)
+    monkeypatch.chdir("/")
+    assert base.is_absolute()
+    assert base.resolve() == tmp_path / "ws/base.nemo"
+    for given in ("/models/base.nemo", "nvidia/parakeet-tdt-0.6b-v2"):
+        settings.write_text(f'[gate]\nbase = "{given}"\n')
+        assert read_settings(settings.parent).base == given
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -208,6 +223,7 @@ def test_settings(two_cycles: Path) -> None:
         ("gate = 1", ": gate is no section"),
         ("name = 5", ": name is not text"),
         ("[gate]\nbase = []", ": [gate] base is not text"),
+        ('[gate]\nbase = "~nobody-of-that-name/x.nemo"', ": [gate] base names an unknown home folder"),
         ('[gate]\npriority = "drug"', ": [gate] priority is no list of categories"),
         ("[gate]\npriority = []", ": [gate] priority is no list of categories"),
         ('[gate]\npriority = ["drugs"]', ": [gate] priority names an unknown category: drugs"),

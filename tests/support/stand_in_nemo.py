@@ -11,11 +11,14 @@ anything unknown the finished one. `wait…` plays half of it, then waits; told 
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
 
 RECORDINGS = os.environ.get("STAND_IN_RECORDINGS", "/opt/recordings")
+MODEL = os.environ.get("STAND_IN_MODEL", "")  # a file to give as the trained model
+HOLDS = os.environ.get("STAND_IN_HOLDS", "")  # a folder; a run stays half-way while its name is there
 KNOWN = (
     "init_from_nemo_model",
     "+init_from_pretrained_model",
@@ -95,14 +98,16 @@ def read_manifest(path):
                 audio.read(4)
 
 
-def play(files, streams, place, share):
+def play(name, files, streams, place, share):
     """Write the first part of everything, in pieces."""
     pieces = 10
     for piece in range(int(pieces * share)):
+        while HOLDS and piece == pieces // 2 and os.path.exists(os.path.join(HOLDS, name)):
+            time.sleep(0.05)
         for descriptor, data in streams:
             os.write(descriptor, data[len(data) * piece // pieces : len(data) * (piece + 1) // pieces])
-        for name, data in files.items():
-            with open(os.path.join(place, name), "wb" if piece == 0 else "ab") as stream:
+        for entry, data in files.items():
+            with open(os.path.join(place, entry), "wb" if piece == 0 else "ab") as stream:
                 stream.write(data[len(data) * piece // pieces : len(data) * (piece + 1) // pieces])
         time.sleep(float(os.environ.get("STAND_IN_PAUSE", "0.02")))
 
@@ -130,13 +135,13 @@ def main():
     if name.startswith("wait") and not os.path.exists(last):
         ended = []
         signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
-        play(files, streams, place, 0.5)
+        play(name, files, streams, place, 0.5)
         while not ended:
             time.sleep(0.05)
         with open(last, "wb") as stream:
             stream.write(b"stand-in checkpoint")
         sys.exit(0)
-    play(files, streams, place, 1)
+    play(name, files, streams, place, 1)
     if name.startswith("lingers"):
         time.sleep(8)  # the finish line is told, the process is still tidying up
     code = exit_code(kind)
@@ -144,6 +149,8 @@ def main():
         for entry in (name + ".nemo", name + "--val_wer=0.0353-epoch=1.ckpt"):
             with open(os.path.join(checkpoints, entry), "wb") as stream:
                 stream.write(b"stand-in model " + entry.encode())
+        if MODEL:
+            shutil.copy(MODEL, os.path.join(checkpoints, name + ".nemo"))
     sys.exit(code)
 
 
