@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clinasr_tui.desk import Desk, defect
 from clinasr_tui.errors import ClinasrError, HostKeyError
 from clinasr_tui.flywheel.progress import left_text
+from clinasr_tui.flywheel.run_marks import lacks_checkpoint
 from clinasr_tui.launch.effort import Effort
 from clinasr_tui.messages import LaunchChanged, LaunchKeyUnknown, RunLaunched
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from clinasr_tui.flywheel.workspace import Cycle, RunRef
     from clinasr_tui.launch.machine import Machine
     from clinasr_tui.launch.plan import Plan
+    from clinasr_tui.launch.result import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ class LaunchDesk(Desk):
         self._begin(ref, self._end, "asking the run to end …")
 
     def fetch(self, ref: RunRef) -> None:
-        """Bring a run's result here and check it."""
+        """Bring a run's result here and check it; its checkpoints too if all else is here and they count."""
         self._begin(ref, self._fetch, "asking what there is …")
 
     def stop_fetching(self, ref: RunRef) -> bool:
@@ -216,6 +218,7 @@ class LaunchDesk(Desk):
         work.text = f"{first}; {saved}"
 
     async def _fetch(self, ref: RunRef, work: RunWork) -> None:
+        from clinasr_tui.launch.record import read_record
         from clinasr_tui.launch.result import fetch_result
 
         task = asyncio.current_task()
@@ -233,11 +236,19 @@ class LaunchDesk(Desk):
             self._post(LaunchChanged())
             return True
 
-        result = await fetch_result(ref.folder, self._ssh(ref.host), told)
-        best = result.best
-        named = f"; best checkpoint: {best.name} (on the machine)" if best is not None else ""
-        model = "adapted_model.nemo (the last weights)" if result.model else "no model was left by the run"
-        work.text = f"here and checked: {model}, {result.files} other files{named}"
+        again = lacks_checkpoint(await asyncio.to_thread(read_record, ref.folder))
+        result = await fetch_result(ref.folder, self._ssh(ref.host), told, checkpoints=again)
+        work.text = _fetched(result)
+
+
+def _fetched(result: Result) -> str:
+    """What a fetch brought, and what it left."""
+    left = "" if result.is_complete else "its checkpoint is only there, F again brings it; "
+    model = "adapted_model.nemo (the last weights)" if result.model else "no model was left by the run"
+    best = result.best
+    where = "on the machine" if result.left else "in checkpoints"
+    named = f"; best checkpoint: {best.name} ({where})" if best is not None else ""
+    return f"{left}here and checked: {model}, {result.files} other files{named}"
 
 
 async def _saved(host: Any, run_dir: str) -> str:

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from clinasr_tui.flywheel.run_marks import lacks_checkpoint, was_fetched
 from clinasr_tui.flywheel.tuned_models import FETCHED_NAME
 from clinasr_tui.flywheel.workspace import MIRROR_FOLDER, NOT_STARTED
 from clinasr_tui.launch.control import RunHandle, handle_of, is_alive, settle_by_name
@@ -19,6 +20,7 @@ from clinasr_tui.launch.runs import NotReadyError
 from clinasr_tui.nemo_side.export_checkpoint import VAL_WER
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.remote.run_watch import RunWatch
+from clinasr_tui.training.snapshot import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +67,26 @@ class Result:
     left: tuple[HostFile, ...]
     """Checkpoints that are on the machine only: needed to resume, or to go back to the best one."""
     snapshot: RunSnapshot
+
+    @property
+    def is_complete(self) -> bool:
+        """True if the machine can go. A run that was cut off has its work in its checkpoint, and a model is
+        there at all only after the first validation."""
+        finished = self.model is not None and self.snapshot.outcome is Outcome.FINISHED
+        return finished or not self.left
+
+
+class Unfetched(NamedTuple):
+    """A run whose result is on its machine only."""
+
+    run: str
+    lacks_checkpoint: bool
+    """True if all but its checkpoint is here."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.run} (its checkpoint is only there: --checkpoints)" if self.lacks_checkpoint else self.run
+        )
 
 
 def checkpoints_of(files: Iterable[HostFile]) -> list[Checkpoint]:
@@ -190,7 +212,7 @@ def _document(result: Result) -> dict[str, Any]:
     best = result.best
     return {
         "fetched_at": time.time(),
-        "complete": True,
+        "complete": result.is_complete,
         "model": {
             "file": FETCHED_NAME,
             "weights": "last",
@@ -205,17 +227,13 @@ def _document(result: Result) -> dict[str, Any]:
     }
 
 
-def not_fetched(runs: Iterable[RunRef], host: str | None) -> list[str]:
-    """Names of a workspace's runs whose results are on that machine only: deleting it would lose them."""
+def not_fetched(runs: Iterable[RunRef], host: str | None) -> list[Unfetched]:
+    """A workspace's runs whose results are on that machine only: deleting it would lose them."""
     return [
-        run.name
+        Unfetched(run.name, lacks_checkpoint(run.info))
         for run in runs
         if run.host == host
         and "backend" in run.info
-        and not _is_complete(run.info.get("result"))
+        and not was_fetched(run)
         and run.info.get("state") != NOT_STARTED
     ]
-
-
-def _is_complete(result: object) -> bool:
-    return isinstance(result, dict) and result.get("complete") is True

@@ -278,6 +278,18 @@ def test_launch_cancel_resume_and_fetch_over_ssh(
     assert (record["state"], record["outcome"], record["exit_code"]) == ("ended", "interrupted", 0)
     assert clinasr("cancel", "cycle1/models/wait-ssh", "--yes", *reach).returncode == 1
 
+    logs = clinasr("fetch", "cycle1/models/wait-ssh", "--json", *reach)
+    document = json.loads(logs.stdout)
+    assert (logs.returncode, document["model"]) == (1, None)
+    assert [Path(one["file"]).name for one in document["left_on_machine"]] == [
+        "wait-ssh--val_wer=0.0833-epoch=1-last.ckpt"
+    ]
+    assert (document["deletable"], document["not_fetched"]) == (False, ["wait-ssh"])
+    assert "wait-ssh (its checkpoint is only there: --checkpoints)" in logs.stderr
+    with_it = clinasr("fetch", "cycle1/models/wait-ssh", "--checkpoints", "--json", *reach)
+    assert json.loads(with_it.stdout)["deletable"] is True
+    assert "lab can be deleted without loss" in with_it.stderr
+
     elsewhere = clinasr(*train, "--resume", "--host", "other")
     assert "has its checkpoints on lab" in elsewhere.stderr
     again = clinasr(*train, "--resume")
