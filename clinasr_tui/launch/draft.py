@@ -12,6 +12,7 @@ from clinasr_tui.flywheel.recipe import FP32, PRECISIONS, SETTINGS, Recipe, obje
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.flow import placed
 from clinasr_tui.launch.lacks import Lack, lacks
+from clinasr_tui.launch.nemo_python import python_of
 from clinasr_tui.launch.places import DEFAULT_ROOT
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.runs import Choices, plan_for, recipe_for
@@ -59,7 +60,7 @@ PLACES = (
     Field("image", "image", "NVIDIA's container that has the stock script; it is pulled if it is not there."),
     Field("socket", "Docker socket", "Where the machine's Docker engine listens: another one if rootless."),
     Field("nemo_root", "NeMo checkout", "Absolute path there of the folder that has examples/asr."),
-    Field("python", "Python", "The Python that has NeMo there."),
+    Field("python", "Python", "The Python that has NeMo there; on this machine at first our own."),
     Field(
         "slurm",
         "sbatch options",
@@ -208,7 +209,7 @@ class Draft:
             "image": self.choices.image or NEMO_IMAGE,
             "socket": self.choices.socket or DOCKER_SOCKET,
             "nemo_root": self.choices.nemo_root,
-            "python": self.choices.python or "python3",
+            "python": self.choices.python or python_of("", self.backend, self.host),
             "slurm": str(self.choices.slurm),
         }
         return shown[name]

@@ -20,7 +20,8 @@ from clinasr_tui.flywheel.workspace import NOT_STARTED, RUN_INFO_FILE
 from clinasr_tui.launch.control import handle_of
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.flow import Launched, Prepared, Tell, launch
-from clinasr_tui.launch.places import DEFAULT_ROOT, Places, program_here
+from clinasr_tui.launch.nemo_python import expect_nemo, python_of
+from clinasr_tui.launch.places import DEFAULT_ROOT, Places
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend, Plan
 from clinasr_tui.launch.record import (
     STARTED,
@@ -209,9 +210,8 @@ def plan_for(
     Python and the NeMo checkout are meant from the current folder."""
     name = run_name(cycle, choices.run, resume=choices.resume)
     backend = choices.backend or Backend.DOCKER
-    python, nemo_root = choices.python or "python3", choices.nemo_root
+    nemo_root = choices.nemo_root
     if host is None and backend is not Backend.DOCKER:
-        python = program_here(python)
         nemo_root = str(typed_path(nemo_root).absolute()) if nemo_root else ""
     return Plan(
         Places(choices.root or DEFAULT_ROOT, workspace, cycle.number, name),
@@ -219,7 +219,7 @@ def plan_for(
         recipe,
         image=choices.image or NEMO_IMAGE,
         backend=backend,
-        python=python,
+        python=python_of(choices.python, backend, host),
         nemo_root=nemo_root,
         cpu=choices.cpu is True,
         resume=choices.resume,
@@ -270,6 +270,8 @@ async def launch_run(
     that failed it says so (one of a run that could not be resumed is as before); errors as `flow.launch`."""
     folder = cycle.folder / "models" / plan.places.run
     before = read_record(folder) if (folder / RUN_INFO_FILE).exists() else {}
+    if plan.backend is Backend.LOCAL:
+        await expect_nemo(plan.python, host)
     written = False
 
     def about_to_start(prepared: Prepared) -> None:
