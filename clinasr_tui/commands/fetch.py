@@ -106,17 +106,10 @@ def _lines(result: Result) -> list[str]:
 def _machine_lines(found: LaunchedRun, result: Result, waiting: list[Unfetched]) -> list[str]:
     lines = []
     if result.left:
-        size = sum(one.size for one in result.left)
-        count = len(result.left)
-        needed = (
-            "only to resume or to go back to the best one"
-            if result.is_complete
-            else "the run's work is in it"
-        )
-        lines.append(
-            f"{count} checkpoint{'s' if count > 1 else ''} ({size_text(size)}) stay there: {needed} "
-            "(--checkpoints brings them)"
-        )
+        size, many = size_text(sum(one.size for one in result.left)), len(result.left) > 1
+        stay = f"{len(result.left)} checkpoints ({size}) stay" if many else f"1 checkpoint ({size}) stays"
+        for_what = "only to resume or to go back to the best one" if result.is_complete else "the run's work"
+        lines.append(f"{stay} there: {for_what} (--checkpoints brings {'them' if many else 'it'})")
     if found.host is None:
         return lines
     if waiting:
