@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from clinasr_tui.flywheel.run_marks import lacks_checkpoint, was_fetched
 from clinasr_tui.flywheel.tuned_models import FETCHED_NAME
 from clinasr_tui.flywheel.workspace import MIRROR_FOLDER, NOT_STARTED
+from clinasr_tui.launch.checkpoints import CHECKPOINTS, Checkpoint, best_of, checkpoints_of
 from clinasr_tui.launch.control import RunHandle, handle_of, is_alive, settle_by_name
 from clinasr_tui.launch.ending import complete_record
 from clinasr_tui.launch.fetch import HostFile, holds, open_folder
 from clinasr_tui.launch.record import ENDED, amend_record, read_record
 from clinasr_tui.launch.runs import NotReadyError
-from clinasr_tui.nemo_side.export_checkpoint import VAL_WER
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.remote.run_watch import RunWatch
 from clinasr_tui.training.snapshot import Outcome
@@ -34,22 +34,8 @@ if TYPE_CHECKING:
 FILES_FOLDER, CHECKPOINTS_FOLDER = "files", "checkpoints"
 _MACHINERY = ("pid.json", "child.json", "run_and_record.py", "job.sh")
 """What the launch left in the run's folder for itself."""
-_CHECKPOINTS = "run/checkpoints/"
 _LEAVING_SECONDS, _LOOK_SECONDS = 60.0, 0.5
 """Between NeMo's finish line and the end of its process it saves and tidies up."""
-
-
-class Checkpoint(NamedTuple):
-    """A checkpoint on the machine, and the validation WER its name tells."""
-
-    file: HostFile
-    val_wer: float | None
-    is_last: bool
-
-    @property
-    def name(self) -> str:
-        """Its file name."""
-        return self.file.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +73,6 @@ class Unfetched(NamedTuple):
         return (
             f"{self.run} (its checkpoint is only there: --checkpoints)" if self.lacks_checkpoint else self.run
         )
-
-
-def checkpoints_of(files: Iterable[HostFile]) -> list[Checkpoint]:
-    """The checkpoints among a run folder's files."""
-    found = []
-    for file in files:
-        if file.path.startswith(_CHECKPOINTS) and file.path.endswith(".ckpt"):
-            match = VAL_WER.search(file.path)
-            found.append(
-                Checkpoint(file, float(match[1]) if match else None, file.path.endswith("-last.ckpt"))
-            )
-    return found
-
-
-def best_of(checkpoints: Iterable[Checkpoint]) -> Checkpoint | None:
-    """The one with the lowest validation WER; None without any that tells one."""
-    told = [one for one in checkpoints if one.val_wer is not None and not one.is_last]
-    return min(told, key=lambda one: one.val_wer or 0.0, default=None)
 
 
 async def fetch_result(
@@ -172,7 +140,7 @@ async def _fetch(
     model, files = _model_of(there.files, handle.run), 0
     points = checkpoints_of(there.files)
     for file in there.files:
-        if not file.path.startswith(_CHECKPOINTS) and file.path not in _MACHINERY:
+        if not file.path.startswith(CHECKPOINTS) and file.path not in _MACHINERY:
             await _keep(folder, there, file, tell)
             files += 1
     digest = await there.fetch(model, folder / FETCHED_NAME, tell) if model else ""
@@ -203,8 +171,8 @@ async def _keep(folder: Path, there: Folder, file: HostFile, tell: Tell | None) 
 
 def _model_of(files: Iterable[HostFile], run: str) -> HostFile | None:
     """The run's model; of several (a rename that was cut off) the one with the run's own name."""
-    found = [one for one in files if one.path.startswith(_CHECKPOINTS) and one.path.endswith(".nemo")]
-    own = [one for one in found if one.path == f"{_CHECKPOINTS}{run}.nemo"]
+    found = [one for one in files if one.path.startswith(CHECKPOINTS) and one.path.endswith(".nemo")]
+    own = [one for one in found if one.path == f"{CHECKPOINTS}{run}.nemo"]
     return next(iter(own or found), None)
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clinasr_tui.errors import RemoteError
+from clinasr_tui.launch.checkpoints import best_of, checkpoints_of
 from clinasr_tui.launch.fetch import Fetching, Folder, HostFile, open_folder
-from clinasr_tui.launch.result import best_of, checkpoints_of
 from clinasr_tui.remote.host import Host, SshSettings, UnreachableError
 from clinasr_tui.remote.hosts import open_host
 
