@@ -7,20 +7,24 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.recipe import Recipe
-from clinasr_tui.launch.control import RunHandle, cancel, is_alive
+from clinasr_tui.launch.control import RunHandle, cancel, is_alive, settle_by_name
 from clinasr_tui.launch.fetch import open_folder
 from clinasr_tui.launch.flow import launch
 from clinasr_tui.launch.places import Places
 from clinasr_tui.launch.plan import Backend, Plan
 from clinasr_tui.remote.host import SshSettings
 from clinasr_tui.remote.hosts import open_host
-from tests.support.launching import BASE, folder_of, until
+from tests.support.launching import BASE, folder_of, launched, plan_of, until
 from tests.support.small_disk import mounted
+
+if TYPE_CHECKING:
+    from tests.support.dockerd import Dockerd
 
 
 @pytest.fixture
@@ -86,6 +90,30 @@ async def test_a_run_is_ended_on_a_machine_with_no_room(
         assert not (folder / "exit.json").exists()
     else:
         assert json.loads((folder / "exit.json").read_text())["signal"] == "SIGTERM"
+
+
+@pytest.mark.dockerd
+async def test_a_container_that_was_killed_on_a_full_disk_is_settled_once_there_is_room(
+    disk: Callable[[str], Path],
+    split: tuple[Path, Path],
+    dockerd: Dockerd,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = plan_of("wait-killed", disk("40m"))
+    with monkeypatch.context() as roomy:
+        roomy.setattr("clinasr_tui.launch.send._SPARE", 0)
+        await launched(plan, split, dockerd)
+    folder, name = folder_of(plan), plan.places.container
+    await until((folder / "run").exists, "it never began")
+    dockerd.docker("kill", name)
+    fill(Path(plan.places.root))
+    handle = RunHandle(plan.places.run, str(folder), name, str(dockerd.socket))
+    async with open_host(None, SshSettings()) as host:
+        assert not await settle_by_name(handle, host)
+        (Path(plan.places.root) / "filler").unlink()
+        assert await settle_by_name(handle, host)
+    assert json.loads((folder / "exit.json").read_text())["exit_code"] == 137
+    dockerd.docker("rm", "-f", name)
 
 
 async def test_a_small_file_is_fetched_onto_a_disk_with_little_room(
