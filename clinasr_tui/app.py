@@ -254,6 +254,9 @@ class ClinasrApp(App[int]):
     async def on_run_launched(self, message: RunLaunched) -> None:
         """Follow the new run, and show it to whoever waited for it."""
         await self.session.take_launched(message.folder)
+        if message.anew:
+            what = f"{visible(message.run)} had left no checkpoint: it has started anew"
+            self.notify(what, severity="warning", markup=False, timeout=10)
         if self.current_mode == "train":
             self.switch_mode("watch")
         else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clinasr_tui.desk import Desk, defect
 from clinasr_tui.errors import ClinasrError, HostKeyError
 from clinasr_tui.flywheel.progress import left_text
+from clinasr_tui.flywheel.run_marks import lacks_checkpoint
 from clinasr_tui.launch.effort import Effort
 from clinasr_tui.messages import LaunchChanged, LaunchKeyUnknown, RunLaunched
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
     from clinasr_tui.flywheel.settings import Settings
     from clinasr_tui.flywheel.workspace import Cycle, RunRef
-    from clinasr_tui.launch.machine import Machine
+    from clinasr_tui.launch.machine import Machine, Site
     from clinasr_tui.launch.plan import Plan
+    from clinasr_tui.launch.result import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,11 @@ class LaunchDesk(Desk):
         start_worker: Callable[[Coroutine[Any, Any, None], str, str], object],
     ) -> None:
         super().__init__(settings, post, start_worker)
-        self.machines: dict[str | None, Machine] = {}
-        """What was seen of each host; None is this machine."""
-        self.troubles: dict[str | None, ClinasrError] = {}
-        """Why a host could not be looked at."""
-        self.looking: set[str | None] = set()
+        self.machines: dict[Site, Machine] = {}
+        """What was seen of each site."""
+        self.troubles: dict[Site, ClinasrError] = {}
+        """Why a site could not be looked at."""
+        self.looking: set[Site] = set()
         self.launching: Launching | None = None
         self.works: dict[Path, RunWork] = {}
         """By the run's folder of the workspace."""
@@ -79,31 +81,36 @@ class LaunchDesk(Desk):
 
     # --- looking -------------------------------------------------------------------------------
 
-    def look(self, host: str | None, root: str, socket: str) -> None:
-        """Ask a host what it has; `root` is where runs keep their files there, `socket` Docker's."""
-        if host not in self.looking:
-            self.looking.add(host)
-            self.troubles.pop(host, None)
-            self._start(self._look(host, root, socket), f"look at {host}", "launch")
+    def look(self, site: Site) -> None:
+        """Ask a machine what it has."""
+        if site not in self.looking:
+            self.looking.add(site)
+            self.troubles.pop(site, None)
+            self._start(self._look(site), f"look at {site.host}", "launch")
             self._post(LaunchChanged())
 
-    async def _look(self, host: str | None, root: str, socket: str) -> None:
+    def look_further(self, site: Site) -> None:
+        """Look at a site nobody looked at yet, if another one of its host was."""
+        if site not in self.machines and any(known.host == site.host for known in self.machines):
+            self.look(site)
+
+    async def _look(self, site: Site) -> None:
         from clinasr_tui.launch.machine import look
         from clinasr_tui.remote.hosts import open_host
 
-        self.machines.pop(host, None)
+        self.machines.pop(site, None)
         try:
-            async with await asyncio.to_thread(open_host, host, self._ssh(host)) as entered:
-                self.machines[host] = await look(entered, root, socket=socket)
+            async with await asyncio.to_thread(open_host, site.host, self._ssh(site.host)) as host:
+                self.machines[site] = await look(host, site.root, socket=site.socket)
         except HostKeyError as error:
-            self.troubles[host] = error
-            self._post(LaunchKeyUnknown(error, partial(self.look, host, root, socket)))
+            self.troubles[site] = error
+            self._post(LaunchKeyUnknown(error, partial(self.look, site)))
         except ClinasrError as error:
-            self.troubles[host] = error
+            self.troubles[site] = error
         except Exception as error:
-            self.troubles[host] = defect("looking at the machine", error)
+            self.troubles[site] = defect("looking at the machine", error)
         finally:
-            self.looking.discard(host)
+            self.looking.discard(site)
             self._post(LaunchChanged())
 
     # --- launching -----------------------------------------------------------------------------
@@ -140,6 +147,7 @@ class LaunchDesk(Desk):
             self._post(LaunchChanged())
 
     async def _started(self, launching: Launching) -> None:
+        from clinasr_tui.launch.record import has_started_anew, read_record
         from clinasr_tui.launch.runs import launch_run
         from clinasr_tui.remote.hosts import open_host
 
@@ -155,7 +163,8 @@ class LaunchDesk(Desk):
                 gate=order.gate,
                 socket=order.socket,
             )
-        self._post(RunLaunched(order.plan.places.run, folder))
+        anew = has_started_anew(await asyncio.to_thread(read_record, folder))
+        self._post(RunLaunched(order.plan.places.run, folder, anew))
 
     # --- ending and fetching -------------------------------------------------------------------
 
@@ -164,7 +173,7 @@ class LaunchDesk(Desk):
         self._begin(ref, self._end, "asking the run to end …")
 
     def fetch(self, ref: RunRef) -> None:
-        """Bring a run's result here and check it."""
+        """Bring a run's result here and check it; its checkpoints too if all else is here and they count."""
         self._begin(ref, self._fetch, "asking what there is …")
 
     def stop_fetching(self, ref: RunRef) -> bool:
@@ -216,6 +225,7 @@ class LaunchDesk(Desk):
         work.text = f"{first}; {saved}"
 
     async def _fetch(self, ref: RunRef, work: RunWork) -> None:
+        from clinasr_tui.launch.record import read_record
         from clinasr_tui.launch.result import fetch_result
 
         task = asyncio.current_task()
@@ -233,20 +243,27 @@ class LaunchDesk(Desk):
             self._post(LaunchChanged())
             return True
 
-        result = await fetch_result(ref.folder, self._ssh(ref.host), told)
-        best = result.best
-        named = f"; best checkpoint: {best.name} (on the machine)" if best is not None else ""
-        model = "adapted_model.nemo (the last weights)" if result.model else "no model was left by the run"
-        work.text = f"here and checked: {model}, {result.files} other files{named}"
+        again = lacks_checkpoint(await asyncio.to_thread(read_record, ref.folder))
+        result = await fetch_result(ref.folder, self._ssh(ref.host), told, checkpoints=again)
+        work.text = _fetched(result, checkpoints=again)
+
+
+def _fetched(result: Result, *, checkpoints: bool) -> str:
+    """What a fetch brought, and what it left."""
+    left = "" if result.is_complete else "its checkpoint is only there, F again brings it; "
+    model = "adapted_model.nemo (the last weights)" if result.model else "no model was left by the run"
+    best = result.best
+    where = "on the machine" if result.left else "in checkpoints"
+    named = f"; best checkpoint: {best.name} ({where})" if best is not None else ""
+    too = " and its checkpoints" if checkpoints else ""
+    return f"{left}here and checked: {model}, {result.files} other files{too}{named}"
 
 
 async def _saved(host: Any, run_dir: str) -> str:
     """What a run that was ended left to go on from."""
-    from clinasr_tui.launch.fetch import open_folder
-    from clinasr_tui.launch.result import checkpoints_of
+    from clinasr_tui.launch.checkpoints import last_checkpoint
 
-    async with open_folder(host, run_dir) as folder:
-        last = next((one for one in checkpoints_of(folder.files) if one.is_last), None)
+    last = await last_checkpoint(host, run_dir)
     if last is None:
         return "it saved no -last checkpoint: it can only be started anew"
     return f"saved: {last.name} ({last.file.size / 1e6:.1f} MB); U goes on from it"

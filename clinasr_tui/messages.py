@@ -96,6 +96,8 @@ class RunLaunched(Message, bubble=False):
 
     run: str
     folder: Path
+    anew: bool = False
+    """True if it was to be resumed and had left no checkpoint."""
 
 
 @dataclass

@@ -19,10 +19,18 @@ _SURROGATES = range(0xD800, 0xE000)
 _PICTURES.update({code: f"\\u{code:04x}" for code in _SURROGATES})
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
 
 def visible(text: str) -> str:
     """Return `text` on one line with every control character made visible."""
     return text.translate(_PICTURES) if _UNSAFE.search(text) else text
+
+
+def size_text(size: int) -> str:
+    """Bytes as they are read: `12.3 MB`."""
+    unit, name = next((one for one in _UNITS if size >= one[0]), _UNITS[-1])
+    return f"{size / unit:,.1f} {name}"
 
 
 def typed_path(text: str | Path) -> Path:

@@ -15,7 +15,7 @@ from clinasr_tui.errors import ExitCode, InputError
 from clinasr_tui.launch.control import STOP_SECONDS, cancel
 
 if TYPE_CHECKING:
-    from clinasr_tui.launch.result import Checkpoint
+    from clinasr_tui.launch.checkpoints import Checkpoint
     from clinasr_tui.remote.host import SshSettings
 
 
@@ -54,8 +54,9 @@ def _confirmed(found: LaunchedRun) -> bool:
 
 
 async def _end(args: argparse.Namespace, found: LaunchedRun, ssh: SshSettings) -> int:
+    from clinasr_tui.launch.checkpoints import checkpoints_of
     from clinasr_tui.launch.fetch import open_folder
-    from clinasr_tui.launch.result import checkpoints_of, close_record
+    from clinasr_tui.launch.result import close_record
     from clinasr_tui.remote.hosts import open_host
 
     line = StatusLine(seen=sys.stderr.isatty())

@@ -15,10 +15,11 @@ from clinasr_tui.commands.progress import StatusLine
 from clinasr_tui.commands.sources import workspace_of
 from clinasr_tui.errors import ExitCode
 from clinasr_tui.flywheel.progress import left_text
+from clinasr_tui.text import size_text
 
 if TYPE_CHECKING:
     from clinasr_tui.launch.fetch import Fetching
-    from clinasr_tui.launch.result import Result
+    from clinasr_tui.launch.result import Result, Unfetched
     from clinasr_tui.remote.host import SshSettings
 
 
@@ -81,7 +82,7 @@ def _say(args: argparse.Namespace, found: LaunchedRun, result: Result) -> None:
             "files": result.files,
             "left_on_machine": [{"file": one.path, "bytes": one.size} for one in result.left],
             "deletable": not waiting,
-            "not_fetched": waiting,
+            "not_fetched": [one.run for one in waiting],
         }
         print_json("fetch", document)
     else:
@@ -102,19 +103,17 @@ def _lines(result: Result) -> list[str]:
     return lines
 
 
-def _machine_lines(found: LaunchedRun, result: Result, waiting: list[str]) -> list[str]:
+def _machine_lines(found: LaunchedRun, result: Result, waiting: list[Unfetched]) -> list[str]:
     lines = []
     if result.left:
-        size = sum(one.size for one in result.left) / 1e9
-        count = len(result.left)
-        lines.append(
-            f"{count} checkpoint{'s' if count > 1 else ''} ({size:.1f} GB) stay there: only to resume or "
-            "to go back to the best one (--checkpoints brings them)"
-        )
+        size, many = size_text(sum(one.size for one in result.left)), len(result.left) > 1
+        stay = f"{len(result.left)} checkpoints ({size}) stay" if many else f"1 checkpoint ({size}) stays"
+        for_what = "only to resume or to go back to the best one" if result.is_complete else "the run's work"
+        lines.append(f"{stay} there: {for_what} (--checkpoints brings {'them' if many else 'it'})")
     if found.host is None:
         return lines
     if waiting:
-        lines.append(f"{found.host} still has results that are not here: {', '.join(waiting)}")
+        lines.append(f"{found.host} still has results that are not here: {', '.join(map(str, waiting))}")
     else:
         lines.append(
             f"every run's result is here and checked: {found.host} can be deleted without loss of any"

@@ -158,7 +158,7 @@ class _Job:
         from clinasr_tui.launch.flow import placed
         from clinasr_tui.launch.machine import look
         from clinasr_tui.launch.places import DEFAULT_ROOT
-        from clinasr_tui.launch.runs import plan_for, recipe_for
+        from clinasr_tui.launch.runs import expect_its_folder, plan_for, recipe_for
 
         machine = await look(host, self.choices.root or DEFAULT_ROOT, socket=self.socket)
         # A login node's GPUs are not the job's.
@@ -168,6 +168,7 @@ class _Job:
         name = around.name if around else self.cycle.folder.resolve().parent.name
         plan = plan_for(self.cycle, name, self.choices, self.ready.base, proposal.recipe, host=self.host_name)
         plan = placed(plan, machine)
+        expect_its_folder(plan, self.cycle)
         device = cpu_objection(self.ready.gate.base) if plan.cpu else None
         against = (
             *objections(proposal.recipe, self.ready.rows, gpus),
@@ -212,8 +213,11 @@ class _Job:
         return ExitCode.OK
 
     def _say(self, done: Launched, gate: dict[str, Any]) -> None:
+        from clinasr_tui.launch.record import has_started_anew, read_record
+
         plan = done.prepared.plan
         folder = self.cycle.folder / "models" / plan.places.run
+        record = read_record(folder)
         if self.args.json:
             document = {
                 **plan_document(plan),
@@ -221,6 +225,7 @@ class _Job:
                 "folder": str(folder),
                 "host": self.host_name,
                 "id": done.id,
+                "resumed_from": record.get("resumed_from"),
                 "image_digest": done.prepared.image or None,
                 "gate": gate,
                 "sent": {"files": done.prepared.sent.done_files, "bytes": done.prepared.sent.done_bytes},
@@ -228,5 +233,7 @@ class _Job:
             print_json("train", document)
         else:
             print_lines([f"{plan.places.run} is started: {plan.places.at(plan.places.run_dir)}"])
+        if has_started_anew(record):
+            note("it had left no -last checkpoint: it has started anew")
         for line in launched_lines(shown(folder), self.host_name, gate):
             note(line)

@@ -15,7 +15,8 @@ from clinasr_tui.evaluation.plan import EvalPlaces, EvalPlan
 from clinasr_tui.flywheel.files import sha256_of
 from clinasr_tui.flywheel.workspace import open_cycle, open_workspace
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
-from clinasr_tui.launch.places import file_name, program_here
+from clinasr_tui.launch.nemo_python import python_of
+from clinasr_tui.launch.places import file_name
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Evaluation:
             in_place=in_place,
             image=choices.image or ground.image or NEMO_IMAGE,
             backend=backend,
-            python=_python(choices.python or known, in_place=in_place),
+            python=python_of(choices.python or known, backend, self.host),
             cpu=choices.cpu,
             batch_size=choices.batch_size,
             retry=choices.retry,
@@ -164,15 +165,6 @@ def _attempt(name: str, number: int) -> str:
 
 def _unnumbered(names: Sequence[object]) -> list[str]:
     return [_ATTEMPT.sub("", str(name)) for name in names]
-
-
-def _python(chosen: str, *, in_place: bool) -> str:
-    """The Python that has NeMo; on this machine the one that runs us, where the extra `nemo` is installed."""
-    if not in_place:
-        return chosen or "python3"
-    from clinasr_tui.remote.local import LocalHost
-
-    return program_here(chosen) or LocalHost.python
 
 
 def prepare(folder: Path, choices: EvalChoices) -> Evaluation:

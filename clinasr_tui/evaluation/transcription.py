@@ -35,9 +35,9 @@ from clinasr_tui.launch.flow import (
     told,
 )
 from clinasr_tui.launch.machine import Machine, look
+from clinasr_tui.launch.nemo_python import expect_nemo
 from clinasr_tui.launch.plan import Backend
 from clinasr_tui.launch.send import Sent, send
-from clinasr_tui.nemo_side import NEMO_INSTALL
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.remote.mirror import Mirror
 from clinasr_tui.remote.scripts import succeeds
@@ -51,7 +51,6 @@ RECORD_FILE = "evaluation.json"
 CONTACT, FETCHING = "seeking contact", "fetching"
 _LONGEST_WAIT = 30
 _STOP_SECONDS = 10
-_HAS_NEMO = "import importlib.util as u, sys; sys.exit(u.find_spec('nemo') is None)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +215,7 @@ class _Work:
     async def _start(self, plan: EvalPlan, packed: PackedRows, host: Host, machine: Machine) -> None:
         expect_able(plan, machine)
         if plan.backend is Backend.LOCAL:
-            await _expect_nemo(plan, host)
+            await expect_nemo(plan.python, host)
         await _expect_trained(plan, host)
 
         async def ship(image: str) -> None:
@@ -327,15 +326,4 @@ async def _expect_trained(plan: EvalPlan, host: Host) -> None:
             where=host.name,
             remedy="Evaluate it once it has ended; left to the machine's own device it waits for that",
             option="without --cpu",
-        )
-
-
-async def _expect_nemo(plan: EvalPlan, host: Host) -> None:
-    """Raise RemoteError if the Python that was named has no NeMo."""
-    if not await succeeds(host, [plan.python, "-c", _HAS_NEMO]):
-        raise RemoteError(
-            f"{plan.python} has no NeMo",
-            where=host.name,
-            remedy="Name the one that has it (Python in the settings, --python), or install it there: "
-            + NEMO_INSTALL,
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel.nemo_file import Decoder
+from clinasr_tui.text import size_text
 
 if TYPE_CHECKING:
     from clinasr_tui.flywheel.nemo_file import NemoFile
@@ -77,7 +78,6 @@ _NO_TRANSCRIBE = (
     "again"
 )
 _DECODERS = {Decoder.HYBRID: "hybrid, two decoders", Decoder.UNKNOWN: "decoder not known"}
-_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +140,9 @@ def _facts(model: NemoFile) -> Iterable[str]:
         yield f"{model.vocabulary:,} tokens"
     if model.sample_rate:
         yield f"{model.sample_rate / 1000:g} kHz"
-    yield f"{_amount(model.weights)} of parameters" if model.weights else _amount(model.size)
+    yield f"{size_text(model.weights)} of parameters" if model.weights else size_text(model.size)
     if model.nemo_version:
         yield f"by NeMo {model.nemo_version}"
-
-
-def _amount(size: int) -> str:
-    unit, name = next((one for one in _UNITS if size >= one[0]), _UNITS[-1])
-    return f"{size / unit:.1f} {name}"
 
 
 def _refusal(model: NemoFile) -> str:

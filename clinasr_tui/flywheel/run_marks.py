@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from clinasr_tui.flywheel.workspace import RunRef, Workspace
 
 SMOKE = "smoke run"
@@ -24,8 +26,17 @@ def is_launched(run: RunRef) -> bool:
 
 def was_fetched(run: RunRef) -> bool:
     """True once the run's result is in the workspace and checked."""
-    result = run.info.get("result")
-    return isinstance(result, dict) and result.get("complete") is True
+    return _completeness(run.info) is True
+
+
+def lacks_checkpoint(info: Mapping[str, Any]) -> bool:
+    """True for the record of a run that was fetched without the checkpoint it has left in a model's place."""
+    return _completeness(info) is False
+
+
+def _completeness(info: Mapping[str, Any]) -> object:
+    result = info.get("result")
+    return result.get("complete") if isinstance(result, dict) else None
 
 
 def smoke_mark(workspace: Workspace, cycle: int) -> str:

@@ -68,5 +68,4 @@ class ContainerRun:
             "started": state.started,
             "ended": state.ended,
         }
-        await write_exit(host, self._run_dir, document)
-        return True
+        return await write_exit(host, self._run_dir, document)

@@ -12,6 +12,8 @@ from clinasr_tui.flywheel.recipe import FP32, PRECISIONS, SETTINGS, Recipe, obje
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.flow import placed
 from clinasr_tui.launch.lacks import Lack, lacks
+from clinasr_tui.launch.machine import Site
+from clinasr_tui.launch.nemo_python import python_of
 from clinasr_tui.launch.places import DEFAULT_ROOT
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend
 from clinasr_tui.launch.runs import Choices, plan_for, recipe_for
@@ -59,7 +61,7 @@ PLACES = (
     Field("image", "image", "NVIDIA's container that has the stock script; it is pulled if it is not there."),
     Field("socket", "Docker socket", "Where the machine's Docker engine listens: another one if rootless."),
     Field("nemo_root", "NeMo checkout", "Absolute path there of the folder that has examples/asr."),
-    Field("python", "Python", "The Python that has NeMo there."),
+    Field("python", "Python", "The Python that has NeMo there; on this machine at first our own."),
     Field(
         "slurm",
         "sbatch options",
@@ -75,7 +77,7 @@ _ONLY = {
     "python": {Backend.LOCAL, Backend.SLURM},
     "slurm": {Backend.SLURM},
 }
-_OF_RESUMED = {"host", "run"}
+_OF_RESUMED = {"host", "run", "root"}
 """What a resumed run cannot change: its checkpoints are there."""
 _RATES = (1e-5, 3e-5, 1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 2e-3)
 _DOUBLED = {"batch_size", "accumulate_grad_batches", "warmup_steps"}
@@ -92,7 +94,7 @@ class Draft:
     host: str | None = None
     rows: int = 0
     machine: Machine | None = None
-    """What was seen of the host."""
+    """What was seen of the site."""
     judged: BaseStanding | None = None
     """What was found in the file of a base, if that was looked into."""
 
@@ -111,6 +113,11 @@ class Draft:
         """What the method says of the base: by what is in its file once that was looked into."""
         known = self.judged is not None and self.judged.name == self.base.strip()
         return self.judged if known and self.judged else base_standing(self.base)
+
+    @property
+    def site(self) -> Site:
+        """What is to be looked at before a launch."""
+        return Site(self.host, self.text("root"), self.text("socket"))
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:
@@ -208,7 +215,7 @@ class Draft:
             "image": self.choices.image or NEMO_IMAGE,
             "socket": self.choices.socket or DOCKER_SOCKET,
             "nemo_root": self.choices.nemo_root,
-            "python": self.choices.python or "python3",
+            "python": self.choices.python or python_of("", self.backend, self.host),
             "slurm": str(self.choices.slurm),
         }
         return shown[name]
@@ -220,9 +227,13 @@ class Draft:
             return ""
 
     def having(self, name: str, value: Any) -> Draft:
-        """The draft with a field's value; None takes a choice back."""
+        """The draft with a field's value; None takes a choice back. At another site nothing was seen yet."""
+        changed = self._changed(name, value)
+        return changed if changed.site == self.site else replace(changed, machine=None)
+
+    def _changed(self, name: str, value: Any) -> Draft:
         if name == "host":
-            return replace(self, host=value, machine=None)
+            return replace(self, host=value)
         if name in Recipe.__slots__:
             settings = {key: kept for key, kept in self.choices.settings.items() if key != name}
             if value is not None:

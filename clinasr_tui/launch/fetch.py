@@ -16,7 +16,7 @@ from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.launch import sender
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.remote.scripts import start_script
-from clinasr_tui.text import visible
+from clinasr_tui.text import size_text, visible
 
 if TYPE_CHECKING:
     from clinasr_tui.remote.host import Host, Process
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SILENCE = 60.0
 """Seconds without a word from the sender, which speaks every one, after which contact is lost."""
 _SPARE = 64 << 20
-"""Bytes that are to stay free on this disk."""
+"""Bytes that are to stay free on this disk; for a small file as many as it has."""
 _HASHED = 1 << 20
 _LONGEST_LINE = 1 << 16
 
@@ -185,10 +185,12 @@ def _begun(part: Path, file: HostFile) -> int:
         part.unlink()
         done = 0
     free = shutil.disk_usage(part.parent).free
-    if file.size - done + _SPARE > free:
+    lacking = file.size - done
+    spare = min(_SPARE, lacking)
+    if lacking + spare > free:
         raise InputError(
-            f"{visible(file.path)} needs {(file.size - done) / 1e6:,.1f} MB and {_SPARE >> 20} MiB to spare, "
-            f"this disk has {free / 1e6:,.1f} MB left",
+            f"{visible(file.path)} needs {size_text(lacking)} and {size_text(spare)} to spare, "
+            f"this disk has {size_text(free)} left",
             where=str(part.parent),
             remedy="Make room, then fetch again.",
         )

@@ -25,6 +25,17 @@ SLURM_TROUBLE = {
 """What the probe says of Slurm (its own words go into the braces), and what mends it."""
 
 
+class Site(NamedTuple):
+    """What one look is about: disk and engine are those of a folder and a socket, not of a host."""
+
+    host: str | None
+    """None is this machine."""
+    root: str
+    """Where runs keep their files there."""
+    socket: str
+    """Where its Docker engine listens."""
+
+
 class Partition(NamedTuple):
     """A partition of a cluster, in Slurm's words."""
 

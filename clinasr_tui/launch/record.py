@@ -95,6 +95,11 @@ def _consent(box: BoxRecord) -> dict[str, Any]:
     }
 
 
+def has_started_anew(record: Mapping[str, Any]) -> bool:
+    """True for a run that was to be resumed and had left no checkpoint to go on from."""
+    return record.get("resumed") is True and record.get("resumed_from", "") is None
+
+
 def earlier_start(record: Mapping[str, Any]) -> dict[str, Any]:
     """What a resumed run's record keeps of a start before."""
     return {key: record[key] for key in _OF_A_START if key in record}

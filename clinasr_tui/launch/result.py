@@ -9,16 +9,18 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from clinasr_tui.flywheel.run_marks import lacks_checkpoint, was_fetched
 from clinasr_tui.flywheel.tuned_models import FETCHED_NAME
 from clinasr_tui.flywheel.workspace import MIRROR_FOLDER, NOT_STARTED
+from clinasr_tui.launch.checkpoints import CHECKPOINTS, Checkpoint, best_of, checkpoints_of
 from clinasr_tui.launch.control import RunHandle, handle_of, is_alive, settle_by_name
 from clinasr_tui.launch.ending import complete_record
 from clinasr_tui.launch.fetch import HostFile, holds, open_folder
 from clinasr_tui.launch.record import ENDED, amend_record, read_record
 from clinasr_tui.launch.runs import NotReadyError
-from clinasr_tui.nemo_side.export_checkpoint import VAL_WER
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.remote.run_watch import RunWatch
+from clinasr_tui.training.snapshot import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,22 +34,8 @@ if TYPE_CHECKING:
 FILES_FOLDER, CHECKPOINTS_FOLDER = "files", "checkpoints"
 _MACHINERY = ("pid.json", "child.json", "run_and_record.py", "job.sh")
 """What the launch left in the run's folder for itself."""
-_CHECKPOINTS = "run/checkpoints/"
 _LEAVING_SECONDS, _LOOK_SECONDS = 60.0, 0.5
 """Between NeMo's finish line and the end of its process it saves and tidies up."""
-
-
-class Checkpoint(NamedTuple):
-    """A checkpoint on the machine, and the validation WER its name tells."""
-
-    file: HostFile
-    val_wer: float | None
-    is_last: bool
-
-    @property
-    def name(self) -> str:
-        """Its file name."""
-        return self.file.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +54,25 @@ class Result:
     """Checkpoints that are on the machine only: needed to resume, or to go back to the best one."""
     snapshot: RunSnapshot
 
-
-def checkpoints_of(files: Iterable[HostFile]) -> list[Checkpoint]:
-    """The checkpoints among a run folder's files."""
-    found = []
-    for file in files:
-        if file.path.startswith(_CHECKPOINTS) and file.path.endswith(".ckpt"):
-            match = VAL_WER.search(file.path)
-            found.append(
-                Checkpoint(file, float(match[1]) if match else None, file.path.endswith("-last.ckpt"))
-            )
-    return found
+    @property
+    def is_complete(self) -> bool:
+        """True if the machine can go. A run that was cut off has its work in its checkpoint, and a model is
+        there at all only after the first validation."""
+        finished = self.model is not None and self.snapshot.outcome is Outcome.FINISHED
+        return finished or not self.left
 
 
-def best_of(checkpoints: Iterable[Checkpoint]) -> Checkpoint | None:
-    """The one with the lowest validation WER; None without any that tells one."""
-    told = [one for one in checkpoints if one.val_wer is not None and not one.is_last]
-    return min(told, key=lambda one: one.val_wer or 0.0, default=None)
+class Unfetched(NamedTuple):
+    """A run whose result is on its machine only."""
+
+    run: str
+    lacks_checkpoint: bool
+    """True if all but its checkpoint is here."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.run} (its checkpoint is only there: --checkpoints)" if self.lacks_checkpoint else self.run
+        )
 
 
 async def fetch_result(
@@ -150,7 +140,7 @@ async def _fetch(
     model, files = _model_of(there.files, handle.run), 0
     points = checkpoints_of(there.files)
     for file in there.files:
-        if not file.path.startswith(_CHECKPOINTS) and file.path not in _MACHINERY:
+        if not file.path.startswith(CHECKPOINTS) and file.path not in _MACHINERY:
             await _keep(folder, there, file, tell)
             files += 1
     digest = await there.fetch(model, folder / FETCHED_NAME, tell) if model else ""
@@ -181,8 +171,8 @@ async def _keep(folder: Path, there: Folder, file: HostFile, tell: Tell | None) 
 
 def _model_of(files: Iterable[HostFile], run: str) -> HostFile | None:
     """The run's model; of several (a rename that was cut off) the one with the run's own name."""
-    found = [one for one in files if one.path.startswith(_CHECKPOINTS) and one.path.endswith(".nemo")]
-    own = [one for one in found if one.path == f"{_CHECKPOINTS}{run}.nemo"]
+    found = [one for one in files if one.path.startswith(CHECKPOINTS) and one.path.endswith(".nemo")]
+    own = [one for one in found if one.path == f"{CHECKPOINTS}{run}.nemo"]
     return next(iter(own or found), None)
 
 
@@ -190,7 +180,7 @@ def _document(result: Result) -> dict[str, Any]:
     best = result.best
     return {
         "fetched_at": time.time(),
-        "complete": True,
+        "complete": result.is_complete,
         "model": {
             "file": FETCHED_NAME,
             "weights": "last",
@@ -205,17 +195,13 @@ def _document(result: Result) -> dict[str, Any]:
     }
 
 
-def not_fetched(runs: Iterable[RunRef], host: str | None) -> list[str]:
-    """Names of a workspace's runs whose results are on that machine only: deleting it would lose them."""
+def not_fetched(runs: Iterable[RunRef], host: str | None) -> list[Unfetched]:
+    """A workspace's runs whose results are on that machine only: deleting it would lose them."""
     return [
-        run.name
+        Unfetched(run.name, lacks_checkpoint(run.info))
         for run in runs
         if run.host == host
         and "backend" in run.info
-        and not _is_complete(run.info.get("result"))
+        and not was_fetched(run)
         and run.info.get("state") != NOT_STARTED
     ]
-
-
-def _is_complete(result: object) -> bool:
-    return isinstance(result, dict) and result.get("complete") is True

@@ -17,10 +17,13 @@ from clinasr_tui.flywheel.overrides import RUN_NAME
 from clinasr_tui.flywheel.recipe import FP32, Recipe, propose
 from clinasr_tui.flywheel.split import TRAIN_FILE, VALIDATION_FILE
 from clinasr_tui.flywheel.workspace import NOT_STARTED, RUN_INFO_FILE
+from clinasr_tui.launch.checkpoints import last_checkpoint
 from clinasr_tui.launch.control import handle_of
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
-from clinasr_tui.launch.flow import Launched, Prepared, Tell, launch
-from clinasr_tui.launch.places import DEFAULT_ROOT, Places, program_here
+from clinasr_tui.launch.flow import Launched, Prepared, Progress, Step, Tell, launch, placed, told
+from clinasr_tui.launch.machine import look
+from clinasr_tui.launch.nemo_python import expect_nemo, python_of
+from clinasr_tui.launch.places import DEFAULT_ROOT, Places
 from clinasr_tui.launch.plan import NEMO_IMAGE, Backend, Plan
 from clinasr_tui.launch.record import (
     STARTED,
@@ -209,9 +212,8 @@ def plan_for(
     Python and the NeMo checkout are meant from the current folder."""
     name = run_name(cycle, choices.run, resume=choices.resume)
     backend = choices.backend or Backend.DOCKER
-    python, nemo_root = choices.python or "python3", choices.nemo_root
+    nemo_root = choices.nemo_root
     if host is None and backend is not Backend.DOCKER:
-        python = program_here(python)
         nemo_root = str(typed_path(nemo_root).absolute()) if nemo_root else ""
     return Plan(
         Places(choices.root or DEFAULT_ROOT, workspace, cycle.number, name),
@@ -219,12 +221,27 @@ def plan_for(
         recipe,
         image=choices.image or NEMO_IMAGE,
         backend=backend,
-        python=python,
+        python=python_of(choices.python, backend, host),
         nemo_root=nemo_root,
         cpu=choices.cpu is True,
         resume=choices.resume,
         slurm=choices.slurm,
     )
+
+
+def expect_its_folder(plan: Plan, cycle: Cycle) -> None:
+    """Raise InputError if a placed plan would resume a run elsewhere than in its own folder: there it would
+    find no checkpoint and start anew."""
+    if not plan.resume:
+        return
+    known = read_record(cycle.folder / "models" / plan.places.run).get("run_dir")
+    planned = plan.places.at(plan.places.run_dir)
+    if planned != known:
+        raise InputError(
+            f"the run {plan.places.run} has its checkpoints in {visible(str(known))}",
+            where=planned,
+            remedy="Resume it there (the workspace's name and --root as they were), or launch a new run",
+        )
 
 
 def gate_note(result: GateResult, override: str = "") -> dict[str, Any]:
@@ -267,16 +284,29 @@ async def launch_run(
     machine: Machine | None = None,
 ) -> Launched:
     """Launch on an entered host. The record is in the workspace before the run is started, and after a start
-    that failed it says so (one of a run that could not be resumed is as before); errors as `flow.launch`."""
+    that failed it says so (one of a run that could not be resumed is as before); errors as `flow.launch`, and
+    InputError for a run that would be resumed where its checkpoints are not.
+
+    The stock script starts a run anew that has none to go on from: `resumed_from` of the record tells which
+    it was, None for such a start.
+    """
     folder = cycle.folder / "models" / plan.places.run
     before = read_record(folder) if (folder / RUN_INFO_FILE).exists() else {}
+    told(tell, Progress(Step.LOOK))
+    machine = machine or await look(host, plan.places.root, socket=socket)
+    plan = placed(plan, machine)
+    expect_its_folder(plan, cycle)
+    if plan.backend is Backend.LOCAL:
+        await expect_nemo(plan.python, host)
+    saved = await last_checkpoint(host, plan.places.at(plan.places.run_dir)) if plan.resume else None
+    resumed = {"resumed_from": saved.name if saved else None} if plan.resume else {}
     written = False
 
     def about_to_start(prepared: Prepared) -> None:
         nonlocal written
         record = launch_record(prepared, host=host_name, gate=gate, box=rented(host_name), socket=socket)
         earlier = [*before.get("earlier", ()), *([earlier_start(before)] if plan.resume else ())]
-        write_record(folder, {**record, "earlier": earlier} if earlier else record)
+        write_record(folder, {**record, **resumed, **({"earlier": earlier} if earlier else {})})
         written = True
 
     try:

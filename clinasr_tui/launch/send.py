@@ -17,7 +17,7 @@ from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.launch import receiver
 from clinasr_tui.remote.host import UnreachableError
 from clinasr_tui.remote.scripts import start_script
-from clinasr_tui.text import visible
+from clinasr_tui.text import size_text, visible
 
 if TYPE_CHECKING:
     from clinasr_tui.remote.host import Host, Process
@@ -27,7 +27,7 @@ _HASHED = 1 << 20
 _SILENCE = 60.0
 """Seconds without a word from the receiver, which speaks every one, after which contact is lost."""
 _SPARE = 256 << 20
-"""Bytes that are to stay free on the host's disk."""
+"""Bytes that are to stay free on the host's disk: what is sent is for a run, which writes, too."""
 
 
 class Item(NamedTuple):
@@ -61,9 +61,12 @@ class _Announced(NamedTuple):
     digest: str
 
 
-async def send(host: Host, root: str, items: Sequence[Item], tell: Tell | None = None) -> Sent:
+async def send(
+    host: Host, root: str, items: Sequence[Item], tell: Tell | None = None, *, spare: int | None = None
+) -> Sent:
     """Make `items` stand under the folder `root` of an entered host.
 
+    `spare` bytes are to stay free on its disk; None is what a run wants at least.
     Each file is written beside its place and renamed once its SHA-256 is right. Raises UnreachableError if
     contact is lost (send again to go on), RemoteError for what the host cannot do, InputError for a file
     that cannot be read here or changes meanwhile, InterruptedError if `tell` returns False.
@@ -74,7 +77,8 @@ async def send(host: Host, root: str, items: Sequence[Item], tell: Tell | None =
     process = await start_script(host, (receiver,), request)
     try:
         answers = _answers(host, process)
-        needed = await _plan(host, root, answers, announced, sent)
+        keeps = _SPARE if spare is None else spare
+        needed = await _plan(host, root, answers, announced, sent, keeps)
         reader = asyncio.create_task(_confirmations(host, answers, announced, len(needed), sent))
         try:
             await _pour(process, announced, needed, sent, tell)
@@ -162,8 +166,9 @@ async def _plan(
     answers: AsyncIterator[dict[str, object]],
     announced: Sequence[_Announced],
     sent: Sent,
+    spare: int,
 ) -> list[tuple[int, int]]:
-    """What the host lacks: (index, offset) pairs. Raises RemoteError if it has no room for it."""
+    """What the host lacks: (index, offset) pairs. Raises RemoteError if it has no room for it and `spare`."""
     needed: list[tuple[int, int]] = []
     async for answer in answers:
         if answer.get("t") == "need":
@@ -173,9 +178,10 @@ async def _plan(
         elif answer.get("t") == "plan":
             break
     free = _number(answer, "free")
-    if needed and sent.bytes + _SPARE > free:
+    if needed and sent.bytes + spare > free:
+        keeping = f" and {size_text(spare)} to stay free" if spare else ""
         raise RemoteError(
-            f"{sent.bytes / 1e9:.1f} GB are to be sent, its disk has {free / 1e9:.1f} GB left",
+            f"{size_text(sent.bytes)} are to be sent{keeping}, its disk has {size_text(free)} left",
             where=f"{host.name}:{root}",
             remedy="Make room there, or choose a folder on a larger disk.",
         )

@@ -105,8 +105,7 @@ class JobRun:
             "slurm": {"job": job.id, "state": job.state},
             **({"reason": reason} if reason else {}),
         }
-        await write_exit(host, self._run_dir, document)
-        return True
+        return await write_exit(host, self._run_dir, document)
 
     async def _signal(self, host: Host, name: str) -> None:
         """One that has just ended cannot be signalled, and says so; how it stands is asked next."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from clinasr_tui.flywheel.run_marks import is_launched, was_fetched
+from clinasr_tui.flywheel.run_marks import is_launched, lacks_checkpoint, was_fetched
 from clinasr_tui.screens.base import CockpitScreen
 from clinasr_tui.screens.confirm_dialog import ConfirmDialog
 from clinasr_tui.text import visible
@@ -112,8 +112,12 @@ class RunKeys(CockpitScreen):
     def _offer(self, run: WatchedRun) -> Content:
         if not is_launched(run.ref) or not run.ended:
             return Content("")
+        fetch, resume = ("F", "bold $accent"), ("U", "bold $accent")
+        if lacks_checkpoint(run.ref.info):
+            where = f"on {visible(run.ref.host)}" if run.ref.host else "in the run's own folder"
+            there = (f"▲ its checkpoint is only {where}  ", "$warning")
+            return Content.assemble(there, fetch, " brings it  ", resume, " resumes")
         if not was_fetched(run.ref):
-            fetch, resume = ("F", "bold $accent"), ("U", "bold $accent")
             again = ("E", "bold $accent")
             does = (
                 " evaluates it there  " if run.watch.reader.snapshot().outcome is Outcome.FINISHED else "  "
@@ -134,7 +138,8 @@ class RunKeys(CockpitScreen):
             return ""
         waiting = not_fetched(self.session.workspace.runs, ref.host)
         if waiting:
-            return f"; {visible(ref.host)} still has others that are not: {visible(', '.join(waiting))}"
+            names = ", ".join(one.run for one in waiting)
+            return f"; {visible(ref.host)} still has others that are not: {visible(names)}"
         return f": {visible(ref.host)} can be deleted without loss of any run's result (4)"
 
 

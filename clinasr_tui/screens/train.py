@@ -115,8 +115,7 @@ class TrainScreen(TrainForm):
         boxes = [one.name for one in self.session.boxes.records if one.bills]
         before = [run.host for run in workspace.runs]
         host = boxes[-1] if boxes else before[-1] if before else None
-        draft = Draft(cycle, workspace.name, workspace.settings.base, Choices(), host)
-        return replace(draft, machine=self.desk.machines.get(host))
+        return self.completed(Draft(cycle, workspace.name, workspace.settings.base, Choices(), host))
 
     def _resume(self, cycle: Cycle, name: str) -> None:
         draft = self._fresh(cycle)
@@ -127,8 +126,7 @@ class TrainScreen(TrainForm):
             self._draft = draft
             self.show_problem(error)
             return
-        machine = self.desk.machines.get(host)
-        self._draft = replace(draft, choices=choices, host=host, machine=machine)
+        self._draft = self.completed(replace(draft, choices=choices, host=host))
 
     def _judge(self) -> None:
         """Gate, split and base, unless they are known for these very files."""
@@ -172,10 +170,12 @@ class TrainScreen(TrainForm):
             self._draw()
 
     def changed(self, name: str) -> None:
-        """Draw it; another base is judged anew."""
+        """Draw it; another base is judged anew, and so is another site of a machine that was looked at."""
         self._draw()
         if name == "base":
             self._judge()
+        if name in ("root", "socket") and self._draft is not None:
+            self.desk.look_further(self._draft.site)
 
     # --- drawing -------------------------------------------------------------------------------
 
@@ -191,8 +191,8 @@ class TrainScreen(TrainForm):
     def on_launch_changed(self, message: LaunchChanged) -> None:
         """A machine was looked at, or a launch goes on."""
         if self._draft is not None:
-            self._draft = replace(self._draft, machine=self.desk.machines.get(self._draft.host))
-            before, self._trouble = self._trouble, self.desk.troubles.get(self._draft.host)
+            self._draft = self.completed(self._draft)
+            before, self._trouble = self._trouble, self.desk.troubles.get(self._draft.site)
             if self._trouble is not before:
                 self.show_problem(self._trouble)
         self._draw()
@@ -221,7 +221,7 @@ class TrainScreen(TrainForm):
         verb = f"resume {draft.text('run')}" if draft.choices.resume else "new run"
         self.retitle(f"Train · {verb}")
         price = self._price(draft.host)
-        looking = draft.host in self.desk.looking
+        looking = draft.site in self.desk.looking
         width = max(20, self.size.width - 2)
         self.query_one("#facts", Static).update(
             facts(
@@ -308,7 +308,7 @@ class TrainScreen(TrainForm):
         """Ask the machine what it has, and propose for it."""
         if self._draft is not None:
             self.show_problem(None)
-            self.desk.look(self._draft.host, self._draft.text("root"), self._draft.text("socket"))
+            self.desk.look(self._draft.site)
 
     def action_copy(self) -> None:
         """Put the command on the clipboard of the operator's terminal."""

@@ -26,11 +26,11 @@ class TrainForm(SettingsForm[Draft]):
 
     def completed(self, draft: Draft) -> Draft:
         """With what was seen of its machine."""
-        return replace(draft, machine=self.desk.machines.get(draft.host))
+        return replace(draft, machine=self.desk.machines.get(draft.site))
 
     def fixed_text(self) -> str:
         """What a resumed run keeps."""
-        return "a resumed run keeps name and machine, its checkpoint is there (n: new run)"
+        return "a resumed run keeps name, machine and folder: n sets up a new one"
 
     def options(self, draft: Draft, name: str) -> Options:
         """Machines, and settings with a few values."""

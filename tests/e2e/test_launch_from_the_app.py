@@ -132,6 +132,15 @@ async def test_a_run_is_ended_and_resumed(workspace: Path, tmp_path: Path, docke
         assert "-last.ckpt" in text_of(app.screen, "#work")
         await until(lambda: outcome(pilot) == "interrupted", "its end was not seen")
         await settle(pilot)
+        await press(pilot, "F")
+        await until(
+            lambda: "F again brings it" in text_of(app.screen, "#work"), "the checkpoint was forgotten"
+        )
+        brought = workspace / "cycle1/models/wait-1/checkpoints"
+        assert not brought.exists()
+        await press(pilot, "F")
+        await until(lambda: list(brought.glob("*-last.ckpt")), "the checkpoint was not brought")
+        await until(lambda: text_of(app.screen, "#work").startswith("✔ here and checked"), "it does not end")
         await pilot.press("U")
         await until(lambda: app.current_mode == "train", "Train did not come up")
         await settle(pilot)
@@ -188,10 +197,10 @@ async def test_a_machine_of_first_contact_is_looked_at_once_its_key_is_confirmed
             app.screen.query_one("#fields", LineList).move_to("host")
             await press(pilot, "right", "m")
             await until(lambda: isinstance(app.screen, TrustDialog), "nobody was asked")
-            assert "lab" not in app.session.launches.machines
+            assert not app.session.launches.machines
             await settle(pilot)
             await press(pilot, "t")
-            await until(lambda: "lab" in app.session.launches.machines, "the machine was not looked at")
+            await until(lambda: app.session.launches.machines, "the machine was not looked at")
             await settle(pilot)
             assert "on lab · " in text_of(app.screen, "#facts")
             assert app.screen.query_one("#problem").text == ""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +50,41 @@ def nemo(tmp_path: Path, recordings: Path) -> Path:
     source = Path(stand_in_nemo.__file__).read_text()
     script.write_text(source.replace('"/opt/recordings"', repr(str(plays))))
     return tmp_path / "NeMo"
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """Of an operator with nothing of their own."""
+    return {
+        **os.environ,
+        "HOME": str(tmp_path / "home"),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+
+
+@pytest.fixture
+def here(two_cycles: Path) -> Path:
+    """The workspace with a small split: what is sent is not what these tests are about."""
+    for name, rows in (("train", 6), ("validation", 2)):
+        path = two_cycles / f"cycle1/{name}.jsonl"
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:rows]))
+    return two_cycles
+
+
+@pytest.fixture
+def clinasr(here: Path, env: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command line, run in the workspace."""
+
+    def run(*argv: str, **given: Any) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "clinasr_tui", *argv]
+        if "input" not in given:
+            given.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, env=env, cwd=here, timeout=60, **given
+        )
+
+    return run
 
 
 @pytest.fixture(scope="session")

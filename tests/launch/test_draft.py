@@ -113,8 +113,13 @@ def test_a_machine_that_lacks_something_is_refused_with_what_mends_it(draft: Dra
     assert small.what.startswith("8 GB of GPU memory")
 
 
-def test_another_host_is_another_machine(draft: Draft) -> None:
-    assert replace(draft, machine=LARGE).having("host", "gpu2").machine is None
+@pytest.mark.parametrize(("name", "value"), [("host", "gpu2"), ("root", "/data"), ("socket", "/s.sock")])
+def test_another_host_folder_or_engine_was_not_looked_at(draft: Draft, name: str, value: str) -> None:
+    seen = replace(draft, machine=LARGE)
+    elsewhere = seen.having(name, value)
+    assert elsewhere.machine is None
+    assert elsewhere.plan().places.root == ("/data" if name == "root" else "~/clinasr")
+    assert seen.having("lr", 5e-4).having(name, getattr(seen.choices, name, None)).machine is LARGE
 
 
 @pytest.mark.parametrize(

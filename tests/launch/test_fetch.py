@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clinasr_tui.errors import InputError, RemoteError
+from clinasr_tui.errors import RemoteError
+from clinasr_tui.launch.checkpoints import best_of, checkpoints_of
 from clinasr_tui.launch.fetch import Fetching, Folder, HostFile, open_folder
-from clinasr_tui.launch.result import best_of, checkpoints_of
 from clinasr_tui.remote.host import Host, SshSettings, UnreachableError
 from clinasr_tui.remote.hosts import open_host
 
@@ -124,15 +124,6 @@ async def test_what_leads_out_of_the_folder_is_not_sent(there: Path, path: str, 
     async with opened(there) as folder:
         with pytest.raises(RemoteError, match="it cannot be fetched"):
             await folder.digest(HostFile(path, 1))
-
-
-async def test_a_full_disk_here_is_said_before(
-    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("clinasr_tui.launch.fetch._SPARE", 1 << 60)
-    async with opened(there) as folder:
-        with pytest.raises(InputError, match="this disk has"):
-            await folder.fetch(folder.files[-1], tmp_path / "x/model.nemo")
 
 
 async def test_no_folder_is_one_line(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 async def test_a_full_disk_on_the_box_is_said_and_starts_nothing(
     split: tuple[Path, Path], small_disk: Path, dockerd: Dockerd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(RemoteError, match=r"are to be sent, its disk has 0\.0 GB left"):
+    with pytest.raises(RemoteError, match=r"are to be sent and 268\.4 MB to stay free"):
         await launched(plan_of("sft3", small_disk), split, dockerd)
     monkeypatch.setattr("clinasr_tui.launch.send._SPARE", -(1 << 40))
     with pytest.raises(RemoteError, match="its disk is full"):

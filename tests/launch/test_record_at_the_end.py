@@ -100,11 +100,13 @@ def test_a_machine_may_go_only_when_every_runs_result_is_here(tmp_path: Path) ->
     runs = [
         ref("here", "lab", backend="docker", result={"complete": True}),
         ref("there", "lab", backend="docker", state="ended"),
-        ref("broken", "lab", backend="docker", result={"complete": False}),
+        ref("cut-off", "lab", backend="docker", result={"complete": False}),
         ref("never", "lab", backend="docker", state="not started"),
         ref("unclear", "lab", backend="docker", state="start unclear"),
         ref("other", "elsewhere", backend="docker"),
         ref("foreign", "lab"),
     ]
-    assert not_fetched(runs, "lab") == ["there", "broken", "unclear"]
+    waiting = not_fetched(runs, "lab")
+    assert [one.run for one in waiting] == ["there", "cut-off", "unclear"]
+    assert str(waiting[1]) == "cut-off (its checkpoint is only there: --checkpoints)"
     assert not_fetched(runs[:1], "lab") == []

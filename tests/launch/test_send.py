@@ -207,7 +207,7 @@ async def test_a_full_disk_is_said_before_and_while_sending(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_host(None, SshSettings()) as host:
-        with pytest.raises(RemoteError, match=r"its disk has 0\.0 GB left"):
+        with pytest.raises(RemoteError, match=r"3\.1 MB are to be sent and .* its disk has 2\.1 MB left"):
             await send(host, str(small_disk), [Item("big", BIG)])
         monkeypatch.setattr("clinasr_tui.launch.send._SPARE", -(1 << 40))
         with pytest.raises(RemoteError, match="its disk is full"):

