@@ -17,6 +17,7 @@ from clinasr_tui.flywheel.overrides import RUN_NAME
 from clinasr_tui.flywheel.recipe import FP32, Recipe, propose
 from clinasr_tui.flywheel.split import TRAIN_FILE, VALIDATION_FILE
 from clinasr_tui.flywheel.workspace import NOT_STARTED, RUN_INFO_FILE
+from clinasr_tui.launch.claim import Claim, held, owner_mark
 from clinasr_tui.launch.control import handle_of
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.flow import Launched, Prepared, Tell, launch
@@ -148,11 +149,7 @@ def run_name(cycle: Cycle, wanted: str, *, resume: bool) -> str:
     if resume and not known:
         raise InputError(f"there is no run {wanted} to resume", where=str(models))
     if known and not resume and not _never_started(models / wanted):
-        raise InputError(
-            f"the run {wanted} is there already",
-            where=str(models / wanted),
-            remedy="Choose another name, or --resume it",
-        )
+        raise _taken(models / wanted)
     return wanted
 
 
@@ -267,27 +264,59 @@ async def launch_run(
     machine: Machine | None = None,
 ) -> Launched:
     """Launch on an entered host. The record is in the workspace before the run is started, and after a start
-    that failed it says so (one of a run that could not be resumed is as before); errors as `flow.launch`."""
+    that failed it says so (one of a run that could not be resumed is as before); errors as `flow.launch`, and
+    InputError if another process launches a run of this name."""
     folder = cycle.folder / "models" / plan.places.run
-    before = read_record(folder) if (folder / RUN_INFO_FILE).exists() else {}
-    written = False
+    with held(folder):
+        before = _free_record(folder, resume=plan.resume)
+        ours = before.get("state") == NOT_STARTED and before.get("host") == host_name
+        wanted = Claim(owner_mark(folder), str(before.get("run_dir") or "") if ours else "")
+        written = False
 
-    def about_to_start(prepared: Prepared) -> None:
-        nonlocal written
-        record = launch_record(prepared, host=host_name, gate=gate, box=rented(host_name), socket=socket)
-        earlier = [*before.get("earlier", ()), *([earlier_start(before)] if plan.resume else ())]
-        write_record(folder, {**record, "earlier": earlier} if earlier else record)
-        written = True
+        def about_to_start(prepared: Prepared) -> None:
+            nonlocal written
+            record = launch_record(prepared, host=host_name, gate=gate, box=rented(host_name), socket=socket)
+            earlier = [*before.get("earlier", ()), *([earlier_start(before)] if plan.resume else ())]
+            write_record(folder, {**record, "earlier": earlier} if earlier else record)
+            written = True
 
-    try:
-        done = await launch(plan, split_of(cycle), host, tell, about_to_start, socket=socket, machine=machine)
-    except BaseException as error:
-        if written and isinstance(error, UnreachableError):
-            amend_record(folder, {"state": UNCLEAR, "trouble": str(error)})
-        elif written and plan.resume:
-            write_record(folder, before)
-        elif written:
-            amend_record(folder, {"state": NOT_STARTED, "trouble": str(error) or "cancelled"})
-        raise
-    amend_record(folder, {"state": STARTED, "id": done.id, "started_at": time.time()})
+        try:
+            done = await launch(
+                plan,
+                split_of(cycle),
+                host,
+                tell,
+                about_to_start,
+                socket=socket,
+                machine=machine,
+                wanted=wanted,
+            )
+        except BaseException as error:
+            if written and isinstance(error, UnreachableError):
+                amend_record(folder, {"state": UNCLEAR, "trouble": str(error)})
+            elif written and plan.resume:
+                write_record(folder, before)
+            elif written:
+                amend_record(folder, {"state": NOT_STARTED, "trouble": str(error) or "cancelled"})
+            raise
+        amend_record(folder, {"state": STARTED, "id": done.id, "started_at": time.time()})
     return done
+
+
+def _free_record(folder: Path, *, resume: bool) -> dict[str, Any]:
+    """The record of an earlier launch of this name. Raises InputError if a run was started meanwhile.
+
+    Whether a run whose start is unclear lives is asked on its machine.
+    """
+    record = read_record(folder) if (folder / RUN_INFO_FILE).exists() else {}
+    if record and not resume and record.get("state") not in (NOT_STARTED, UNCLEAR):
+        raise _taken(folder)
+    return record
+
+
+def _taken(folder: Path) -> InputError:
+    return InputError(
+        f"the run {folder.name} is there already",
+        where=str(folder),
+        remedy="Choose another name, or --resume it",
+    )

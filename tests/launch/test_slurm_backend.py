@@ -128,7 +128,7 @@ async def test_a_run_is_cancelled_and_goes_on_from_its_checkpoint(
         assert (record["exit_code"], record["asked"], record["reason"]) == (0, "SIGTERM", None)
         assert list((folder / "run/checkpoints").glob("*-last.ckpt"))
         assert (await now(one)).outcome is Outcome.INTERRUPTED
-        with pytest.raises(RemoteError, match="checkpoints of an earlier run of this name are there"):
+        with pytest.raises(RemoteError, match="an earlier run of this name is there"):
             await started(one, split, host)
         await started(replace(one, resume=True), split, host)
     snapshot, _ = await followed(one)
