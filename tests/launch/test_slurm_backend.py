@@ -204,6 +204,18 @@ async def test_what_slurm_refuses_is_said_in_its_words(
         assert not await is_alive(handle_for(plan("a")), host)
 
 
+async def test_an_answer_without_a_jobs_number_is_no_job(
+    plan: Plans, split: tuple[Path, Path], slurm: SlurmCluster
+) -> None:
+    # As from a record, where nothing has looked at them.
+    one = replace(plan("a"), slurm=SlurmOptions((("version", ""),)))
+    async with here() as host:
+        with pytest.raises(RemoteError, match=r"sbatch gave no job's number: slurm"):
+            await started(one, split, host)
+        assert not (folder_of(one) / "slurm.json").exists()
+        assert not await is_alive(handle_for(one), host)
+
+
 async def test_a_job_that_cannot_start_its_program_has_failed(
     plan: Plans, split: tuple[Path, Path], slurm: SlurmCluster
 ) -> None:
