@@ -12,7 +12,7 @@ import os
 from typing import Any
 
 MOST = 1 << 14  # bytes of complaints that are looked at
-LOCK = ".starting"  # beside the run folders, for all of them
+LOCK = ".starting"  # in the workspace's folder there, for all its runs
 
 
 def begun(pid: int) -> str:
@@ -55,7 +55,8 @@ def living(folder: str) -> int:
 @contextlib.contextmanager
 def alone(folder: str) -> "Any":
     """Wait until no other launch looks at this folder or starts in it, as far as the disk has locks."""
-    with open(os.path.join(os.path.dirname(folder), LOCK), "ab") as lock:
+    workspace = os.path.dirname(os.path.dirname(folder))
+    with open(os.path.join(workspace, LOCK), "ab") as lock:
         with contextlib.suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
