@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,12 +18,15 @@ import pytest
 
 from clinasr_tui.errors import RemoteError
 from clinasr_tui.flywheel.recipe import Recipe
+from clinasr_tui.flywheel.workspace import open_cycle
 from clinasr_tui.launch import ending
 from clinasr_tui.launch.control import RunHandle, cancel, is_alive, settle_by_name
 from clinasr_tui.launch.ending import QuietLook, settle_quiet
 from clinasr_tui.launch.flow import launch
 from clinasr_tui.launch.places import Places
 from clinasr_tui.launch.plan import Backend, Plan
+from clinasr_tui.launch.record import read_record
+from clinasr_tui.launch.runs import launch_run
 from clinasr_tui.remote.host import SshSettings
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.remote.run_watch import RunWatch
@@ -170,6 +175,26 @@ async def test_nothing_is_written_for_one_that_lives_has_ended_never_began_or_is
     async with open_host(None, SshSettings()) as host:
         assert not await settle_by_name(handle, host)
     assert (folder / "exit.json").read_bytes() == left
+
+
+async def test_one_look_tells_that_it_has_gone(
+    plan: Callable[[str], Plan], split: tuple[Path, Path], tmp_path: Path
+) -> None:
+    cycle, one = open_cycle(split[0].parent), plan("wait-a")
+    folder, kept = folder_of(one), cycle.folder / "models/wait-a"
+    async with open_host(None, SshSettings()) as host:
+        await launch_run(one, cycle, host, lambda _: True, host_name=None, gate={"verdict": "pass"})
+    await until((folder / "run/checkpoints").exists, "it never began")
+    argv = [sys.executable, "-m", "clinasr_tui", "watch", str(kept), "--once"]
+    env = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    alive = await asyncio.to_thread(subprocess.run, argv, env=env, capture_output=True, text=True)
+    assert alive.returncode == 0, alive.stderr
+    for name in ("pid.json", "child.json"):
+        os.kill(pid_in(folder / name), signal.SIGKILL)
+    gone = await asyncio.to_thread(subprocess.run, argv, env=env, capture_output=True, text=True)
+    assert gone.returncode == 1
+    assert "The process has gone without a word" in gone.stdout
+    assert read_record(kept)["outcome"] == "failed"
 
 
 # --- one that does not want to end --------------------------------------------------------------------
