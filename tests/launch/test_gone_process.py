@@ -9,22 +9,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from clinasr_tui.errors import RemoteError
-from clinasr_tui.flywheel.recipe import Recipe
 from clinasr_tui.flywheel.workspace import open_cycle
 from clinasr_tui.launch import ending
 from clinasr_tui.launch.control import RunHandle, cancel, is_alive, settle_by_name
 from clinasr_tui.launch.ending import QuietLook, settle_quiet
 from clinasr_tui.launch.flow import launch
-from clinasr_tui.launch.places import Places
-from clinasr_tui.launch.plan import Backend, Plan
 from clinasr_tui.launch.record import read_record
 from clinasr_tui.launch.runs import launch_run
 from clinasr_tui.remote.host import SshSettings
@@ -34,36 +31,11 @@ from clinasr_tui.training.run_reader import read_run_folder
 from clinasr_tui.training.snapshot import Outcome
 from tests.support.launching import ended, folder_of, until
 
+if TYPE_CHECKING:
+    from clinasr_tui.launch.plan import Plan
+
+pytestmark = pytest.mark.usefixtures("no_process_stays")
 PYTHON = "/usr/bin/python3"
-
-
-@pytest.fixture
-def plan(tmp_path: Path, nemo: Path) -> Callable[[str], Plan]:
-    def of(run: str) -> Plan:
-        return Plan(
-            Places(str(tmp_path / "machine"), "demo", 1, run),
-            "nvidia/parakeet-tdt-0.6b-v2",
-            Recipe(precision="32"),
-            backend=Backend.LOCAL,
-            python=PYTHON,
-            nemo_root=str(nemo),
-            cpu=True,
-        )
-
-    return of
-
-
-@pytest.fixture(autouse=True)
-def no_process_stays(tmp_path: Path) -> Iterator[None]:
-    yield
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                words = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if str(tmp_path).encode() + b"/machine" in words:
-                os.kill(int(entry.name), signal.SIGKILL)
 
 
 def handle_for(plan: Plan) -> RunHandle:

@@ -6,10 +6,9 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +16,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clinasr_tui.errors import InputError, RemoteError
-from clinasr_tui.flywheel.recipe import Recipe
 from clinasr_tui.flywheel.workspace import open_cycle
 from clinasr_tui.launch.claim import Claim, claim, held, owner_mark
 from clinasr_tui.launch.control import RunHandle
 from clinasr_tui.launch.flow import Launched, Progress, Step, launch
-from clinasr_tui.launch.places import Places
-from clinasr_tui.launch.plan import Backend, Plan
 from clinasr_tui.launch.process_run import ProcessRun
 from clinasr_tui.launch.record import read_record
 from clinasr_tui.launch.runs import launch_run
@@ -32,27 +28,13 @@ from clinasr_tui.remote.hosts import open_host
 from tests.support.launching import ended, engine_of, folder_of, launched, plan_of, there
 
 if TYPE_CHECKING:
+    from clinasr_tui.launch.plan import Plan
     from tests.support.dockerd import Dockerd
     from tests.support.sshd import Sshd
 
+pytestmark = pytest.mark.usefixtures("no_process_stays")
 GATE = {"verdict": "pass", "route": "finetune", "reasons": [], "override": None}
 PYTHON = "/usr/bin/python3"
-
-
-@pytest.fixture
-def plan(tmp_path: Path, nemo: Path) -> Callable[[str], Plan]:
-    def of(run: str) -> Plan:
-        return Plan(
-            Places(str(tmp_path / "machine"), "demo", 1, run),
-            "nvidia/parakeet-tdt-0.6b-v2",
-            Recipe(precision="32"),
-            backend=Backend.LOCAL,
-            python=PYTHON,
-            nemo_root=str(nemo),
-            cpu=True,
-        )
-
-    return of
 
 
 @pytest.fixture(params=["local", pytest.param("ssh", marks=pytest.mark.sshd)])
@@ -61,19 +43,6 @@ def host(request: pytest.FixtureRequest) -> Host:
         return open_host(None, SshSettings())
     sshd: Sshd = request.getfixturevalue("sshd")
     return open_host("lab", SshSettings(config=sshd.config, known_hosts=sshd.known_hosts))
-
-
-@pytest.fixture(autouse=True)
-def no_process_stays(tmp_path: Path) -> Iterator[None]:
-    yield
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                words = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if str(tmp_path).encode() + b"/machine" in words:
-                os.kill(int(entry.name), signal.SIGKILL)
 
 
 async def started(plan: Plan, split: tuple[Path, Path], host: Host) -> Launched:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from clinasr_tui.flywheel.recipe import Recipe
 from clinasr_tui.flywheel.workspace import open_cycle
 from clinasr_tui.launch.control import RunHandle, cancel
 from clinasr_tui.launch.flow import Launched, launch
 from clinasr_tui.launch.packing import marked, pack
 from clinasr_tui.launch.places import Places
-from clinasr_tui.launch.plan import Backend, Plan
 from clinasr_tui.launch.record import read_record
 from clinasr_tui.launch.runs import launch_run
 from clinasr_tui.launch.send import Item, send
@@ -27,36 +25,11 @@ from clinasr_tui.remote.host import SshSettings
 from clinasr_tui.remote.hosts import open_host
 from tests.support.launching import ended, folder_of, until
 
+if TYPE_CHECKING:
+    from clinasr_tui.launch.plan import Plan
+
+pytestmark = pytest.mark.usefixtures("no_process_stays")
 GATE = {"verdict": "pass", "route": "finetune", "reasons": [], "override": None}
-
-
-@pytest.fixture
-def plan(tmp_path: Path, nemo: Path) -> Callable[[str], Plan]:
-    def of(run: str) -> Plan:
-        return Plan(
-            Places(str(tmp_path / "machine"), "demo", 1, run),
-            "nvidia/parakeet-tdt-0.6b-v2",
-            Recipe(precision="32"),
-            backend=Backend.LOCAL,
-            python="/usr/bin/python3",
-            nemo_root=str(nemo),
-            cpu=True,
-        )
-
-    return of
-
-
-@pytest.fixture(autouse=True)
-def no_process_stays(tmp_path: Path) -> Iterator[None]:
-    yield
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                words = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if str(tmp_path).encode() + b"/machine" in words:
-                os.kill(int(entry.name), signal.SIGKILL)
 
 
 async def started(plan: Plan, split: tuple[Path, Path]) -> Launched:
