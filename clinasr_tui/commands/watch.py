@@ -17,7 +17,8 @@ from clinasr_tui.commands.output import add_json, note, print_json, typed
 from clinasr_tui.commands.stop_when_done import StopWhenDone
 from clinasr_tui.errors import ClinasrError, ExitCode
 from clinasr_tui.flywheel.workspace import MIRROR_FOLDER
-from clinasr_tui.launch.ending import QuietLook, complete_record
+from clinasr_tui.launch.ending import QuietLook, complete_record, settle_quiet
+from clinasr_tui.launch.record import ENDED
 from clinasr_tui.text import typed_path
 from clinasr_tui.training.snapshot import Outcome, RunSnapshot
 
@@ -107,6 +108,9 @@ async def _follow(args: argparse.Namespace, ssh: SshSettings, launched: Launched
         watch.reader.expect(_record(args.run_dir))
     teller = _teller(args)
     quiet = QuietLook(launched.record if launched else {}, args.host, ssh)
+    if args.once and launched is not None and launched.record.get("state") != ENDED:
+        # One look is too short to see that nothing comes any more.
+        await settle_quiet(launched.handle, args.host, ssh)
     try:
         async with aclosing(watch.updates(once=args.once)) as updates, aclosing(_or_time(updates)) as news:
             gone_since: float | None = None

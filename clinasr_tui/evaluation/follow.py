@@ -119,8 +119,9 @@ def failure(mirror: Mirror, refused: str, where: str) -> RemoteError:
             "Name the Python that has NeMo (Python in the settings, --python), or install it: " + NEMO_INSTALL
         )
         return RemoteError(f"NeMo cannot be used there: {last}", where=where, remedy=remedy)
-    if not left:
-        return RemoteError("the transcription has gone without a word", where=where, remedy=again)
+    if not left or left.get("gone") is True:
+        said = f", the last it said: {visible(str(left['reason']))}" if left.get("reason") else ""
+        return RemoteError(f"the transcription has gone without a word{said}", where=where, remedy=again)
     code = visible(str(left.get("exit_code")))
     return RemoteError(
         f"the transcription failed (exit code {code}): {last or 'it said nothing'}", where=where

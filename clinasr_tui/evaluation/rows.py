@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinasr_tui.errors import InputError, RemoteError
@@ -10,7 +11,7 @@ from clinasr_tui.flywheel.files import numbered_lines, open_input, reading, sha2
 from clinasr_tui.flywheel.manifest import ManifestRow, audio_path, read_manifest
 from clinasr_tui.flywheel.rewrite import edited
 from clinasr_tui.flywheel.workspace import MANIFEST_FILE
-from clinasr_tui.launch.packing import place_below
+from clinasr_tui.launch.packing import marked, place_below
 from clinasr_tui.launch.send import Item
 from clinasr_tui.nemo_side.transcribe import as_json
 from clinasr_tui.text import visible
@@ -94,7 +95,9 @@ def pack_rows(
         own.append(row.audio_filepath)
         lines.append(row.line)
     faults = {source: _fault(source) for source in audio}
-    items = tuple(Item(place, source) for source, place in audio.items() if faults[source] == "")
+    items = tuple(
+        Item(place, source, partial(marked, place)) for source, place in audio.items() if faults[source] == ""
+    )
     unsent = {places.seen(audio[source]): fault for source, fault in faults.items() if fault}
     return PackedRows(b"".join(written), tuple(seen), tuple(own), tuple(lines), items, unsent)
 

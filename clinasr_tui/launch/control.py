@@ -99,6 +99,6 @@ async def settle_by_name(handle: RunHandle, host: Host) -> bool:
     """Write the exit record that a killed wrapper could not; True if one was written.
 
     The engine knows a container's exit code and whether memory ran out, Slurm what became of a job; of a
-    process nobody knows more. Nothing is written while the run lives.
+    process its machine knows that it has gone. Nothing is written while the run lives.
     """
     return await handle.started.settle(host)

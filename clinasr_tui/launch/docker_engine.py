@@ -252,6 +252,11 @@ class Engine:
                 return None
         return _state(found) if LABEL in found.labels else None
 
+    def expect_ours(self, name: str) -> None:
+        """Raise RemoteError for a container of that name that is not one of ours."""
+        with self._told(f"the container {name} cannot be looked at"):
+            self._ours(name)
+
     def ours(self) -> list[ContainerState]:
         """All containers of ours, running or not."""
         with self._told("containers cannot be listed"):

@@ -25,14 +25,14 @@ _LARGEST = 1 << 16
 
 
 QUIET_SECONDS = 10.0
-"""Silence after which the engine is asked about a run, and again after each so many seconds."""
+"""Silence after which the machine is asked about a run, and again after each so many seconds."""
 
 
 class QuietLook:
-    """Asks the machine's Docker engine, or Slurm, about a launched run that has gone quiet.
+    """Asks the machine about a launched run that has gone quiet: its Docker engine, Slurm, its processes.
 
-    A container or job that was killed leaves no word. What is known of it there is then written as the run's
-    exit record and comes to whoever follows the run as a file of it.
+    What was killed leaves no word. What is known of it there is then written as the run's exit record and
+    comes to whoever follows the run as a file of it.
     """
 
     def __init__(self, record: Mapping[str, Any], host_name: str | None, ssh: SshSettings) -> None:
@@ -64,12 +64,10 @@ class QuietLook:
 
 
 async def settle_quiet(handle: RunHandle, host_name: str | None, ssh: SshSettings) -> bool:
-    """Have the engine's or Slurm's word of a quiet run's end written where the run left none; True if it was.
+    """Have what its machine knows of a quiet run's end written where the run left no word; True if it was.
 
-    For a watcher: nothing is raised; False for a process and for a machine that does not answer.
+    For a watcher: nothing is raised; False for a machine that does not answer.
     """
-    if handle.container is None and handle.job is None:
-        return False
     try:
         async with await asyncio.to_thread(open_host, host_name, ssh) as host:
             return await settle_by_name(handle, host)

@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.flywheel.recipe import objections
-from clinasr_tui.launch import data_check, detach, process_start
-from clinasr_tui.launch.control import RunHandle, cancel, is_alive
+from clinasr_tui.launch import data_check
+from clinasr_tui.launch.already import running_already
+from clinasr_tui.launch.claim import NOBODY, Claim, claim
+from clinasr_tui.launch.control import RunHandle
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET, NVIDIA_RUNTIME
 from clinasr_tui.launch.engine_on import engine_on
 from clinasr_tui.launch.machine import SLURM_TROUBLE, Machine, look
 from clinasr_tui.launch.packing import pack
 from clinasr_tui.launch.plan import Backend
+from clinasr_tui.launch.process_run import ProcessRun
 from clinasr_tui.launch.send import Sent, send
 from clinasr_tui.launch.slurm import JobRun
 from clinasr_tui.remote.scripts import ask, succeeds
@@ -42,7 +45,6 @@ if TYPE_CHECKING:
 IMAGE_BYTES = 30_000_000_000
 """Room the image takes while it is pulled and unpacked (about 12 GB to download)."""
 _CHECK_SECONDS = 600.0
-_START_SECONDS = 60.0
 _UNDO_SECONDS = 10
 T = TypeVar("T")
 
@@ -133,10 +135,12 @@ async def launch(
     *,
     socket: str = DOCKER_SOCKET,
     machine: Machine | None = None,
+    wanted: Claim = NOBODY,
 ) -> Launched:
     """Launch `plan` on an entered host. A `~` in its root is the account's home there.
 
-    `machine` is what was seen of it a moment ago, if it was looked at.
+    `machine` is what was seen of it a moment ago, if it was looked at. A new run's folder must be free for
+    `wanted`, a resumed run's is its own.
 
     `split` are train.jsonl and validation.jsonl here. `about_to_start` is called once all is in place, before
     the run is started: the place to write the run's record, so that a run that was started is never unknown.
@@ -149,6 +153,8 @@ async def launch(
     _expect_able(plan, packed, machine)
 
     async def ship(image: str) -> Prepared:
+        if not plan.resume:
+            await claim(_handle_for(plan, socket), host, wanted)
         sent = await _ship(plan, packed, host, machine, tell)
         prepared = Prepared(plan, machine, packed, image, sent)
         about_to_start(prepared)
@@ -170,16 +176,14 @@ def placed(plan: Plan, machine: Machine) -> Plan:
 async def start_process(job: Job, host: Host, tell: Tell, ship: Ship[T]) -> tuple[T, str]:
     """Start a process of its own on an entered host; what `ship` returned, and the process's id."""
     places = job.places
-    folder = places.at(places.run_dir)
-    handle = RunHandle(places.run, folder, None)
-    if await is_alive(handle, host):
-        raise _running(job, host.name)
+    process = ProcessRun(places.at(places.run_dir))
+    if await process.is_alive(host):
+        raise running_already(places.run, host.name)
     shipped = await ship("")
     told(tell, Progress(Step.START))
-    request = {"argv": job.started_by, "folder": folder}
-    starting = asyncio.ensure_future(ask(host, (process_start, detach), request, "started", _START_SECONDS))
-    answer = await _or_undo(starting, lambda: cancel(handle, host, seconds=_UNDO_SECONDS))
-    return shipped, str(answer.get("pid"))
+    starting = asyncio.ensure_future(process.start(host, job.started_by, places.run))
+    undo = partial(process.end, host, _UNDO_SECONDS, lambda _: None)
+    return shipped, await _or_undo(starting, undo)
 
 
 async def start_job(plan: Plan, host: Host, tell: Tell, ship: Ship[T]) -> tuple[T, str]:
@@ -187,12 +191,23 @@ async def start_job(plan: Plan, host: Host, tell: Tell, ship: Ship[T]) -> tuple[
     places = plan.places
     job = JobRun(places.at(places.run_dir), places.container)
     if await job.is_alive(host):
-        raise _running(plan, host.name)
+        raise running_already(places.run, host.name)
     shipped = await ship("")
     told(tell, Progress(Step.START))
-    submitting = asyncio.ensure_future(job.submit(host, plan.started_by, fresh=not plan.resume))
+    submitting = asyncio.ensure_future(job.submit(host, plan.started_by, places.run))
     undo = partial(job.end, host, _UNDO_SECONDS, lambda _: None)
     return shipped, await _or_undo(submitting, undo)
+
+
+def _handle_for(plan: Plan, socket: str) -> RunHandle:
+    places, backend = plan.places, plan.backend
+    return RunHandle(
+        places.run,
+        places.at(places.run_dir),
+        places.container if backend is Backend.DOCKER else None,
+        socket,
+        places.container if backend is Backend.SLURM else None,
+    )
 
 
 async def _expect_script(plan: Plan, host: Host) -> None:
@@ -232,9 +247,10 @@ async def start_container(
         finally:
             # A thread cannot be cancelled; a pull is told to stop.
             cancelled.set()
-        await asyncio.to_thread(_clear_name, engine, job)
+        await asyncio.to_thread(_expect_free_name, engine, job)
         shipped = await ship(image.digest)
         told(tell, Progress(Step.START))
+        await asyncio.to_thread(_make_way, engine, job)
         spec = ContainerSpec(
             places.container,
             job.image,
@@ -310,10 +326,11 @@ def _image(engine: Engine, job: Job, machine: Machine, tell: Tell) -> ImageFacts
     return engine.pull(job.image, pulled)
 
 
-def _clear_name(engine: Engine, job: Job) -> None:
-    """Remove what an earlier start of this run has left. Raises RemoteError while that one is running, and
-    for a container that is somebody else's."""
+def _expect_free_name(engine: Engine, job: Job) -> None:
+    """Raise RemoteError while an earlier start of this run is running, and for a container that is somebody
+    else's."""
     name = job.places.container
+    engine.expect_ours(name)
     state = engine.state(name)
     if state is not None and state.run_folder != job.places.at(job.places.run_dir):
         raise RemoteError(
@@ -322,14 +339,13 @@ def _clear_name(engine: Engine, job: Job) -> None:
             remedy="Give the run another name.",
         )
     if state is not None and state.running:
-        raise _running(job, name)
-    engine.remove(name)
+        raise running_already(job.places.run, name)
 
 
-def _running(job: Job, where: str) -> RemoteError:
-    return RemoteError(
-        f"the run {job.places.run} is running already", where=where, remedy="Watch it, or cancel it first."
-    )
+def _make_way(engine: Engine, job: Job) -> None:
+    """Remove the container of an earlier start, once nothing is lacking for the next one."""
+    _expect_free_name(engine, job)
+    engine.remove(job.places.container)
 
 
 async def _ship(plan: Plan, packed: Packed, host: Host, machine: Machine, tell: Tell) -> Sent:

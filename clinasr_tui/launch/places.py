@@ -50,8 +50,9 @@ class Places(NamedTuple):
     """Paths relative to the root; `at` and `seen` make them whole.
 
     root/gpu.lock, root/cache/              shared by all runs of the machine
-    root/<workspace>/cycle<N>/              audio and the split as sent
+    root/<workspace>/cycle<N>/              audio, each content under a name of its own
     root/<workspace>/runs/<run>/            stdout.log, stderr.log, exit.json, launch.json
+    root/<workspace>/runs/<run>/data/       the split as sent for this run
     root/<workspace>/runs/<run>/run/        NeMo's own: event file, checkpoints
     """
 
@@ -65,13 +66,18 @@ class Places(NamedTuple):
 
     @property
     def data(self) -> str:
-        """The cycle's files."""
+        """The cycle's audio."""
         return f"{file_name(self.workspace)}/cycle{self.cycle}"
 
     @property
     def run_dir(self) -> str:
         """The run's folder, which is the one that is watched."""
         return f"{file_name(self.workspace)}/runs/{self.run}"
+
+    @property
+    def split(self) -> str:
+        """The run's split: what is launched later never takes its place."""
+        return f"{self.run_dir}/data"
 
     @property
     def nemo_dir(self) -> str:

@@ -77,8 +77,8 @@ class Plan:
         """The run's files as its process sees them."""
         places = self.places
         files = RunFiles(
-            places.seen(f"{places.data}/{TRAIN_FILE}"),
-            places.seen(f"{places.data}/{VALIDATION_FILE}"),
+            places.seen(f"{places.split}/{TRAIN_FILE}"),
+            places.seen(f"{places.split}/{VALIDATION_FILE}"),
             places.seen(places.nemo_dir),
         )
         root = self.nemo_root.rstrip("/")

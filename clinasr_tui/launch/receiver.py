@@ -3,19 +3,20 @@
 Its source goes to the host's `python3` through standard input, so it needs only the standard library and
 Python 3.6. Standard input then holds one JSON request line:
 
-    {"root": str, "files": [[path, size, sha256], ...]}
+    {"root": str, "files": [[path, size, sha256, like], ...]}
 
-It answers with lines of JSON: {"t": "need", "i": index, "offset": n} for each file that is not there yet
-with this content (`offset` bytes of it are, from an attempt that was cut off), then {"t": "plan", "free":
-bytes}. Then it takes pieces: a line {"i": index, "n": bytes} and as many bytes (none for a file of which
-nothing is lacking), files one after the other; {"t": "done", "i": index} once a file is complete and its
-checksum right, {"t": "bad"} if it is wrong (what had come is thrown away). An empty line ends it: {"t":
-"end"}. Trouble is {"t": "error", "why": str, "message": str}.
+It answers with lines of JSON: {"t": "need", "i": index, "offset": n} for each file that is not there yet with
+this content, nor under the path `like` (`offset` bytes of it are, from an attempt that was cut off), then
+{"t": "plan", "free": bytes}. Then it takes pieces: a line {"i": index, "n": bytes} and as many bytes (none
+for a file of which nothing is lacking), files one after the other; {"t": "done", "i": index} once a file is
+complete and its checksum right, {"t": "bad"} if it is wrong (what had come is thrown away). An empty line
+ends it: {"t": "end"}. Trouble is {"t": "error", "why": str, "message": str}.
 """
 
 # Python 3.6 evaluates annotations and has neither `X | Y` nor list[X]: they stand in quotes.
 # ruff: noqa: PTH103, PTH105, PTH107, PTH111, PTH117, PTH118, PTH120, PTH123, PTH202, SIM115, UP031
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -37,7 +38,9 @@ class Receiver:
 
     def __init__(self, request: "dict[str, Any]") -> None:
         self.root = os.path.expanduser(str(request["root"]))
-        self.files = [(str(path), int(size), str(digest)) for path, size, digest in request["files"]]
+        self.files = [
+            (str(path), int(size), str(digest), str(like)) for path, size, digest, like in request["files"]
+        ]
         self.spoke = time.monotonic()
         self.stream: Any = None
         self.digest: Any = None
@@ -48,8 +51,8 @@ class Receiver:
         """Say what is needed, take it, check it."""
         os.makedirs(self.root, exist_ok=True)
         lock = self.alone()
-        for index, (path, size, digest) in enumerate(self.files):
-            if self.is_there(path, size, digest):
+        for index, (path, size, digest, like) in enumerate(self.files):
+            if self.is_there(path, size, digest) or self.is_linked(path, size, digest, like):
                 continue
             self.say({"t": "need", "i": index, "offset": self.begun(path, size, digest)})
         self.say({"t": "plan", "free": shutil.disk_usage(self.root).free})
@@ -95,6 +98,24 @@ class Receiver:
         except OSError:
             return False
 
+    def is_linked(self, path: str, size: int, digest: str, like: str) -> bool:
+        """True if the same content stands elsewhere and has this name too now: what is there is not sent.
+
+        Files are only ever replaced, never written to, so that one name's end is not the other's.
+        """
+        if not like or not self.is_there(like, size, digest):
+            return False
+        part = self.part(path, digest)
+        try:
+            os.makedirs(os.path.dirname(part), exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(part)
+            os.link(self.place(like), part)
+            os.replace(part, self.place(path))
+        except OSError:
+            return False  # a disk without links
+        return True
+
     def begun(self, path: str, size: int, digest: str) -> int:
         """How many bytes an earlier attempt has left."""
         try:
@@ -139,7 +160,7 @@ class Receiver:
     def open(self, index: int) -> None:
         """Go on with a file where the last attempt ended."""
         self.abandon()
-        path, size, digest = self.files[index]
+        path, size, digest, _ = self.files[index]
         place = self.part(path, digest)
         os.makedirs(os.path.dirname(place), exist_ok=True)
         begun = self.begun(path, size, digest)
@@ -149,7 +170,7 @@ class Receiver:
 
     def finish(self) -> None:
         """Put a complete file where it belongs, if it is what was announced."""
-        path, size, digest = self.files[self.index]
+        path, size, digest, _ = self.files[self.index]
         self.stream.flush()
         os.fsync(self.stream.fileno())
         right = self.written == size and self.digest.hexdigest() == digest

@@ -26,7 +26,10 @@ SCHEMA = "clinasr.run/1"
 LAUNCHING, STARTED, ENDED = "launching", "started", "ended"
 UNCLEAR = "start unclear"
 """Contact was lost while the start was asked for: looking at the machine tells."""
-_OF_A_START = ("launched_at", "ended_at", "outcome", "exit_code", "hyperparameters", "gate", "end", "health")
+_OF_A_START = (
+    *("launched_at", "ended_at", "outcome", "exit_code"),
+    *("hyperparameters", "data", "gate", "end", "health"),
+)
 
 
 def launch_record(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from clinasr_tui.training.snapshot import RunSnapshot
 
 FILES_FOLDER, CHECKPOINTS_FOLDER = "files", "checkpoints"
-_MACHINERY = ("pid.json", "child.json", "run_and_record.py", "job.sh")
+_MACHINERY = ("pid.json", "child.json", "claim.json", "run_and_record.py", "job.sh")
 """What the launch left in the run's folder for itself."""
 _LEAVING_SECONDS, _LOOK_SECONDS = 60.0, 0.5
 """Between NeMo's finish line and the end of its process it saves and tidies up."""

@@ -18,6 +18,7 @@ from clinasr_tui.flywheel.recipe import FP32, Recipe, propose
 from clinasr_tui.flywheel.split import TRAIN_FILE, VALIDATION_FILE
 from clinasr_tui.flywheel.workspace import NOT_STARTED, RUN_INFO_FILE
 from clinasr_tui.launch.checkpoints import last_checkpoint
+from clinasr_tui.launch.claim import Claim, held, owner_mark
 from clinasr_tui.launch.control import handle_of
 from clinasr_tui.launch.docker_socket import DOCKER_SOCKET
 from clinasr_tui.launch.flow import Launched, Prepared, Progress, Step, Tell, launch, placed, told
@@ -151,11 +152,7 @@ def run_name(cycle: Cycle, wanted: str, *, resume: bool) -> str:
     if resume and not known:
         raise InputError(f"there is no run {wanted} to resume", where=str(models))
     if known and not resume and not _never_started(models / wanted):
-        raise InputError(
-            f"the run {wanted} is there already",
-            where=str(models / wanted),
-            remedy="Choose another name, or --resume it",
-        )
+        raise _taken(models / wanted)
     return wanted
 
 
@@ -285,39 +282,80 @@ async def launch_run(
 ) -> Launched:
     """Launch on an entered host. The record is in the workspace before the run is started, and after a start
     that failed it says so (one of a run that could not be resumed is as before); errors as `flow.launch`, and
-    InputError for a run that would be resumed where its checkpoints are not.
+    InputError for a run that would be resumed where its checkpoints are not, or if another process launches a
+    run of this name.
 
     The stock script starts a run anew that has none to go on from: `resumed_from` of the record tells which
     it was, None for such a start.
     """
     folder = cycle.folder / "models" / plan.places.run
-    before = read_record(folder) if (folder / RUN_INFO_FILE).exists() else {}
-    told(tell, Progress(Step.LOOK))
-    machine = machine or await look(host, plan.places.root, socket=socket)
-    plan = placed(plan, machine)
-    expect_its_folder(plan, cycle)
-    if plan.backend is Backend.LOCAL:
-        await expect_nemo(plan.python, host)
-    saved = await last_checkpoint(host, plan.places.at(plan.places.run_dir)) if plan.resume else None
-    resumed = {"resumed_from": saved.name if saved else None} if plan.resume else {}
-    written = False
+    with held(folder):
+        before = _free_record(folder, resume=plan.resume)
+        told(tell, Progress(Step.LOOK))
+        machine = machine or await look(host, plan.places.root, socket=socket)
+        plan = placed(plan, machine)
+        expect_its_folder(plan, cycle)
+        if plan.backend is Backend.LOCAL:
+            await expect_nemo(plan.python, host)
+        more = await _resumed(plan, host, before) if plan.resume else {}
+        written = False
 
-    def about_to_start(prepared: Prepared) -> None:
-        nonlocal written
-        record = launch_record(prepared, host=host_name, gate=gate, box=rented(host_name), socket=socket)
-        earlier = [*before.get("earlier", ()), *([earlier_start(before)] if plan.resume else ())]
-        write_record(folder, {**record, **resumed, **({"earlier": earlier} if earlier else {})})
-        written = True
+        def about_to_start(prepared: Prepared) -> None:
+            nonlocal written
+            record = launch_record(prepared, host=host_name, gate=gate, box=rented(host_name), socket=socket)
+            write_record(folder, {**record, **more})
+            written = True
 
-    try:
-        done = await launch(plan, split_of(cycle), host, tell, about_to_start, socket=socket, machine=machine)
-    except BaseException as error:
-        if written and isinstance(error, UnreachableError):
-            amend_record(folder, {"state": UNCLEAR, "trouble": str(error)})
-        elif written and plan.resume:
-            write_record(folder, before)
-        elif written:
-            amend_record(folder, {"state": NOT_STARTED, "trouble": str(error) or "cancelled"})
-        raise
-    amend_record(folder, {"state": STARTED, "id": done.id, "started_at": time.time()})
+        try:
+            done = await launch(
+                plan,
+                split_of(cycle),
+                host,
+                tell,
+                about_to_start,
+                socket=socket,
+                machine=machine,
+                wanted=_claim(folder, before, host_name),
+            )
+        except BaseException as error:
+            if written and isinstance(error, UnreachableError):
+                amend_record(folder, {"state": UNCLEAR, "trouble": str(error)})
+            elif written and plan.resume:
+                write_record(folder, before)
+            elif written:
+                amend_record(folder, {"state": NOT_STARTED, "trouble": str(error) or "cancelled"})
+            raise
+        amend_record(folder, {"state": STARTED, "id": done.id, "started_at": time.time()})
     return done
+
+
+async def _resumed(plan: Plan, host: Host, before: dict[str, Any]) -> dict[str, Any]:
+    """What the record of a run says that is started again: its earlier starts, and what it goes on from."""
+    saved = await last_checkpoint(host, plan.places.at(plan.places.run_dir))
+    earlier = [*before.get("earlier", ()), earlier_start(before)]
+    return {"resumed_from": saved.name if saved else None, "earlier": earlier}
+
+
+def _claim(folder: Path, before: dict[str, Any], host_name: str | None) -> Claim:
+    """Whose the folder on the machine will be; what a launch left there that never started is ours."""
+    ours = before.get("state") == NOT_STARTED and before.get("host") == host_name
+    return Claim(owner_mark(folder), str(before.get("run_dir") or "") if ours else "")
+
+
+def _free_record(folder: Path, *, resume: bool) -> dict[str, Any]:
+    """The record of an earlier launch of this name. Raises InputError if a run was started meanwhile.
+
+    Whether a run whose start is unclear lives is asked on its machine.
+    """
+    record = read_record(folder) if (folder / RUN_INFO_FILE).exists() else {}
+    if record and not resume and record.get("state") not in (NOT_STARTED, UNCLEAR):
+        raise _taken(folder)
+    return record
+
+
+def _taken(folder: Path) -> InputError:
+    return InputError(
+        f"the run {folder.name} is there already",
+        where=str(folder),
+        remedy="Choose another name, or --resume it",
+    )

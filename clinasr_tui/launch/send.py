@@ -35,6 +35,8 @@ class Item(NamedTuple):
 
     path: str
     source: Path | bytes
+    like: Callable[[str], str] | None = None
+    """From its SHA-256 to another path there, under which the same content may lie already."""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,11 @@ class _Announced(NamedTuple):
     size: int
     digest: str
 
+    @property
+    def like(self) -> str:
+        """Where the same content may lie there; "" for nowhere else."""
+        return self.item.like(self.digest) if self.item.like is not None else ""
+
 
 async def send(
     host: Host, root: str, items: Sequence[Item], tell: Tell | None = None, *, spare: int | None = None
@@ -73,7 +80,8 @@ async def send(
     """
     announced = await asyncio.to_thread(lambda: [_announce(item) for item in items])
     sent = Sent(there=len(announced))
-    request = {"root": root, "files": [(one.item.path, one.size, one.digest) for one in announced]}
+    files = [(one.item.path, one.size, one.digest, one.like) for one in announced]
+    request = {"root": root, "files": files}
     process = await start_script(host, (receiver,), request)
     try:
         answers = _answers(host, process)

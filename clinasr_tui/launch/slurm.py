@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import RemoteError
-from clinasr_tui.launch import slurm_host
+from clinasr_tui.launch import process_start, slurm_host
+from clinasr_tui.launch.already import running_already
 from clinasr_tui.launch.outside_record import has_record, write_exit
 from clinasr_tui.nemo_side.run_and_record import LOGS
 from clinasr_tui.remote import slurm_ask
@@ -34,17 +35,12 @@ class JobRun:
     def __init__(self, run_dir: str, name: str) -> None:
         self._run_dir, self._name = run_dir, name
 
-    async def submit(self, host: Host, argv: Sequence[str], *, fresh: bool) -> str:
-        """Submit it; the job's number. `fresh` refuses a folder that has checkpoints to go on from.
-
-        Raises RemoteError with Slurm's own words.
-        """
-        logs = [*LOGS, SLURM_LOG]
-        answer = await self._ask(host, do="submit", argv=list(argv), fresh=fresh, logs=logs)
+    async def submit(self, host: Host, argv: Sequence[str], run: str) -> str:
+        """Submit it; the job's number. Raises RemoteError for one that lives, else with Slurm's own words."""
+        answer = await self._ask(host, do="submit", argv=list(argv), logs=[*LOGS, SLURM_LOG])
         trouble = visible(str(answer.get("trouble") or ""))
         if answer.get("taken"):
-            remedy = "Choose another name for the run: through Slurm it would go on from them"
-            raise RemoteError(trouble, where=f"{host.name}:{self._run_dir}", remedy=remedy)
+            raise running_already(run, host.name)
         if trouble:
             raise RemoteError(
                 f"Slurm did not take the job: {trouble}",
@@ -113,4 +109,4 @@ class JobRun:
 
     async def _ask(self, host: Host, **request: object) -> dict[str, object]:
         asked = {"folder": self._run_dir, "name": self._name, **request}
-        return await ask(host, (slurm_ask, slurm_host), asked, "slurm", _SECONDS)
+        return await ask(host, (process_start, slurm_ask, slurm_host), asked, "slurm", _SECONDS)

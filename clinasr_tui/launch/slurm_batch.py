@@ -21,11 +21,13 @@ END_LEAD = 120
 """Seconds before the time limit in which the run saves its `-last` checkpoint."""
 _KEY = re.compile(r"[a-z][a-z0-9-]*")
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f]")
+_TELLS = "sbatch would only tell of itself, and submit nothing"
 _OURS = {
     "array": "a run is one job",
     "chdir": "the job runs in its run folder",
     "clusters": "log in on the cluster that is meant",
     "error": "console and errors go into the run folder",
+    "help": _TELLS,
     "input": "a run reads no input",
     "job-name": "the run is found again by it",
     "nodes": "a run launched from here uses one machine",
@@ -35,7 +37,10 @@ _OURS = {
     "output": "console and errors go into the run folder",
     "parsable": "it is given already",
     "signal": "the run is told of its time limit by it",
+    "tasks-per-node": "the run starts its own workers (devices)",
     "test-only": "use --dry-run",
+    "usage": _TELLS,
+    "version": _TELLS,
     "wait": "a run is detached",
     "wrap": "the script is the run's own",
 }
@@ -90,8 +95,10 @@ def _expect_usable(key: str, value: str) -> None:
             f"{visible(key + ('=' if value else '') + value)!r} is no option of sbatch",
             remedy="Write it as partition=gpu, time=04:00:00 or exclusive: sbatch's own long names",
         )
-    if key in _OURS:
-        raise InputError(f"{key} cannot be chosen: {_OURS[key]}", remedy="Leave it out")
+    # sbatch takes the beginning of a name for the name.
+    meant = next((name for name in _OURS if name.startswith(key)), None)
+    if meant is not None:
+        raise InputError(f"{key} cannot be chosen: {_OURS[meant]}", remedy="Leave it out")
 
 
 def _word(key: str, value: str) -> str:

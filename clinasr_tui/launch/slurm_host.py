@@ -1,26 +1,31 @@
 """Submit a run to Slurm, say how its job stands, signal it. It runs on the host: a login node.
 
-Its source goes to the host's `python3` through standard input, after that of `slurm_ask`, so it needs only
+Its source goes to the host's `python3` through standard input, after that of `process_start` and `slurm_ask`:
 the standard library and Python 3.6. The request is {"folder": str, "name": str, "do": "submit" | "state" |
-"signal"}; to submit with {"argv": [str], "fresh": bool, "logs": [str]}, to signal with {"signal": name}, ""
-to end the job. The answer is one line: {"t": "slurm", "job": id, "state": str, …} or {"t": "slurm",
-"trouble": str}. The job's number stands in the folder, and is asked for by name where it got lost.
+"signal"}; to submit with {"argv": [str], "logs": [str]}, to signal with {"signal": name}, "" to end the job.
+The answer is one line: {"t": "slurm", "job": id, "state": str, …}, {"t": "slurm", "taken": true} where the
+folder's job goes on, or {"t": "slurm", "trouble": str}. The job's number stands in the folder, and is asked
+for by name where it got lost.
 """
 
-# ruff: noqa: PTH102, PTH104, PTH105, PTH110, PTH118, PTH123, PTH207, UP031
+# ruff: noqa: PTH102, PTH104, PTH105, PTH110, PTH118, PTH123, UP031
 
 import getpass
-import glob
 import json
 import os
 import sys
 from typing import Any
 
-# The two go to the host as one script, this one last.
+# They go to the host as one script, this one last.
 if __name__ != "__main__":
+    from clinasr_tui.launch.process_start import alone
     from clinasr_tui.remote.slurm_ask import JOB_FILE, forgotten, said, show, state_of
 
-LAST = "run/checkpoints/*-last.ckpt"
+# States of a job that goes on no more.
+OVER = (
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "COMPLETING", "DEADLINE", "FAILED"),
+    *("NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
+)
 
 
 def known(folder: str, name: str) -> str:
@@ -68,14 +73,16 @@ def state(folder: str, name: str) -> "dict[str, Any]":
 def submit(request: "dict[str, Any]") -> "dict[str, Any]":
     """Submit it, and note its number."""
     folder = str(request["folder"])
-    if request["fresh"] and glob.glob(os.path.join(glob.escape(folder), LAST)):
-        return {"trouble": "checkpoints of an earlier run of this name are there", "taken": True}
-    keep_earlier(folder, request["logs"])
-    code, output, complaint = said(request["argv"])
-    job = output.splitlines()[-1].partition(";")[0] if output else ""
-    if code or not job:
-        return {"trouble": complaint or "sbatch said nothing"}
-    note(folder, job)
+    with alone(folder):
+        stands = str(state(folder, str(request["name"])).get("state", "")).partition(" ")[0]
+        if stands and stands not in OVER:
+            return {"taken": True}
+        keep_earlier(folder, request["logs"])
+        code, output, complaint = said(request["argv"])
+        job = output.splitlines()[-1].partition(";")[0] if output else ""
+        if code or not job.isdigit():
+            return {"trouble": complaint or "sbatch gave no job's number: %s" % (output[:200] or "nothing")}
+        note(folder, job)
     return {"job": job, "state": "PENDING"}
 
 

@@ -43,6 +43,7 @@ class Run:
         self.spec = spec
         self.folder = str(spec["folder"])
         self.child: Any = None
+        self.over = False
         self.asked: str | None = None
         self.reason: str | None = None
         self.ends = dict(spec.get("ends", {}))
@@ -117,6 +118,13 @@ class Run:
             json.dump({"pid": self.child.pid, "begun": begun(self.child.pid)}, stream)
         if self.asked is not None:
             self.signal_child(getattr(signal, self.asked))
+        # Until it is reaped its id is nobody else's.
+        os.waitid(os.P_PID, self.child.pid, os.WEXITED | os.WNOWAIT)
+        self.over = True
+        if self.asked is not None:
+            # A worker that outlives it would hold its GPU while the next run begins.
+            with contextlib.suppress(OSError):
+                os.killpg(self.child.pid, signal.SIGKILL)
         code = int(self.child.wait())
         return code if code >= 0 else 128 - code
 
@@ -129,10 +137,9 @@ class Run:
         self.signal_child(number)
 
     def signal_child(self, number: int) -> None:
-        """Only the command itself: it ends its workers in order."""
-        if self.child is not None and self.child.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                self.child.send_signal(number)
+        """Only the command itself: it ends its workers in order. What outlives it then is killed."""
+        if self.child is not None and not self.over:
+            os.kill(self.child.pid, number)
 
     def record(self, code: int, oom: bool) -> None:
         """Write the exit record, whole or not at all."""

@@ -15,18 +15,21 @@ MAX_BYTES = 1 << 16
 class ExitRecord:
     """Exit code as a shell gives it (128 + n for signal n) and whether the machine ran out of memory."""
 
-    code: int
+    code: int | None
+    """None if nobody knows it: the process has gone without a word."""
     oom: bool = False
     asked: str | None = None
     """Signal the run was sent from outside and took as its end, whatever its exit code then was."""
     reason: str | None = None
-    """Who sent it, where that is known: "Slurm (time limit)"."""
+    """Who sent it, where that is known: "Slurm (time limit)"; of one that has gone its last words."""
     ended: float | None = None
     """Unix seconds."""
 
     @property
     def signal_name(self) -> str | None:
         """Name of the signal that ended the process, None if none did."""
+        if self.code is None:
+            return None
         number = -self.code if self.code < 0 else self.code - 128
         try:
             return signal.Signals(number).name if number > 0 else None
@@ -65,7 +68,9 @@ def _from_json(text: str) -> ExitRecord | None:
     if isinstance(code, int) and not isinstance(code, bool):
         return ExitRecord(code, oom, asked, reason, ended)
     number = _signal_number(named)
-    return ExitRecord(-number, oom, asked, reason, ended) if number else None
+    if number is None and document.get("gone") is not True:
+        return None
+    return ExitRecord(None if number is None else -number, oom, asked, reason, ended)
 
 
 def _signal_number(named: object) -> int | None:

@@ -10,6 +10,7 @@ from clinasr_tui.training.findings import CHECK, RESUME, quote
 from clinasr_tui.training.snapshot import Alert, Level, Outcome
 
 if TYPE_CHECKING:
+    from clinasr_tui.training.exit_record import ExitRecord
     from clinasr_tui.training.findings import Findings
 
 _COMING = 5.0
@@ -126,6 +127,8 @@ def _crashed(found: Findings) -> Alert | None:
         )
     if told.exit is None and told.killed is None and found.silence is not None and found.silence < _COMING:
         return None
+    if told.exit is not None and told.exit.code is None:
+        return _without_a_word(told.exit, found)
     code = told.exit.code if told.exit else None
     name = (told.exit.signal_name if told.exit else None) or told.killed
     if name in _SIGNALS:
@@ -149,12 +152,26 @@ def _crashed(found: Findings) -> Alert | None:
     )
 
 
+def _without_a_word(left: ExitRecord, found: Findings) -> Alert:
+    """It was looked for on its machine, and there is neither a process nor a record of its own."""
+    said = f"; the last it said: {quote(left.reason)}" if left.reason else ""
+    return Alert(
+        "crashed",
+        Level.ERROR,
+        f"The process has gone without a word, nothing says how it ended{said}.",
+        "It was killed, the machine was restarted (`last -x` tells), or it could not begin (wrapper.log in "
+        f"the run folder). To go on: {RESUME}.",
+        found.step,
+    )
+
+
 def _interrupted(found: Findings) -> Alert | None:
     if found.outcome is not Outcome.INTERRUPTED:
         return None
     told = found.told
     name = told.stop_reason or told.stop_signal or (told.exit.signal_name if told.exit else None)
-    code = f"exit code {told.exit.code}, " if told.exit else ""
+    known = told.exit is not None and told.exit.code is not None
+    code = f"exit code {told.exit.code}, " if told.exit and known else ""
     at = (
         ""
         if found.step is None

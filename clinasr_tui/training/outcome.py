@@ -42,6 +42,8 @@ def decide(told: Told, *, loss_is_bad: bool, step: int | None, has_points: bool)
 
 def _with_exit(told: Told, success: Outcome, step: int | None) -> Outcome:
     assert told.exit is not None
+    if told.exit.code is None and told.finished:
+        return success
     if told.exit.code == 0 and not told.exit.oom:
         at_end = step is not None and told.max_steps is not None and step + 1 >= told.max_steps
         if told.finished or (at_end and not told.hears_end and told.exit.asked is None):

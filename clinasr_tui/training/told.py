@@ -104,7 +104,8 @@ def join(
             told.evidence.setdefault(cause, line)
     if exit_record is not None:
         told.stop_signal = told.stop_signal or exit_record.asked
-        told.stop_reason = exit_record.reason or told.stop_reason
+        if exit_record.code is not None:
+            told.stop_reason = exit_record.reason or told.stop_reason
     if exit_record is not None and exit_record.oom:
         told.evidence.setdefault("oom", "the container was killed for exceeding its memory")
     return told

@@ -1,10 +1,11 @@
-"""What the tests of launching share: a split, a NeMo checkout that plays recordings, a Slurm."""
+"""What the tests of launching share: a split, a NeMo checkout that plays recordings, plans for it, Slurm."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,11 @@ from typing import Any
 
 import pytest
 
+from clinasr_tui.flywheel.recipe import Recipe
+from clinasr_tui.launch.places import Places
+from clinasr_tui.launch.plan import Backend, Plan
 from tests.support import stand_in_nemo
+from tests.support.evaluating import python_with_stand_in
 from tests.support.slurm import SlurmCluster
 
 
@@ -85,6 +90,38 @@ def clinasr(here: Path, env: dict[str, str]) -> Callable[..., subprocess.Complet
         )
 
     return run
+
+
+@pytest.fixture
+def plan(tmp_path: Path, nemo: Path) -> Callable[[str], Plan]:
+    """Plans of runs beside that checkout, without a container or a GPU."""
+
+    def of(run: str) -> Plan:
+        return Plan(
+            Places(str(tmp_path / "machine"), "demo", 1, run),
+            "nvidia/parakeet-tdt-0.6b-v2",
+            Recipe(precision="32"),
+            backend=Backend.LOCAL,
+            python=str(python_with_stand_in(tmp_path)),
+            nemo_root=str(nemo),
+            cpu=True,
+        )
+
+    return of
+
+
+@pytest.fixture
+def no_process_stays(tmp_path: Path) -> Iterator[None]:
+    """Ends what runs below the machine's folder."""
+    yield
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                words = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if str(tmp_path).encode() + b"/machine" in words:
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

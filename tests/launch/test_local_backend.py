@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,20 +19,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clinasr_tui.errors import RemoteError
-from clinasr_tui.flywheel.recipe import Recipe
 from clinasr_tui.launch.control import RunHandle, cancel, is_alive
 from clinasr_tui.launch.flow import Launched, Progress, Step, launch
-from clinasr_tui.launch.places import Places
-from clinasr_tui.launch.plan import Backend, Plan
 from clinasr_tui.remote.host import Host, SshSettings
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.training.run_reader import read_run_folder
 from clinasr_tui.training.snapshot import Outcome
 
 if TYPE_CHECKING:
+    from clinasr_tui.launch.plan import Plan
     from tests.support.sshd import Sshd
 
-PYTHON = "/usr/bin/python3"
+pytestmark = pytest.mark.usefixtures("no_process_stays")
 
 
 @pytest.fixture
@@ -53,35 +51,6 @@ def host(request: pytest.FixtureRequest) -> Host:
         return open_host(None, SshSettings())
     sshd: Sshd = request.getfixturevalue("sshd")
     return open_host("lab", SshSettings(config=sshd.config, known_hosts=sshd.known_hosts))
-
-
-@pytest.fixture
-def plan(tmp_path: Path, nemo: Path) -> Callable[[str], Plan]:
-    def of(run: str) -> Plan:
-        return Plan(
-            Places(str(tmp_path / "machine"), "demo", 1, run),
-            "nvidia/parakeet-tdt-0.6b-v2",
-            Recipe(precision="32"),
-            backend=Backend.LOCAL,
-            python=PYTHON,
-            nemo_root=str(nemo),
-            cpu=True,
-        )
-
-    return of
-
-
-@pytest.fixture(autouse=True)
-def no_process_stays(tmp_path: Path) -> Iterator[None]:
-    yield
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                words = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if str(tmp_path).encode() + b"/machine" in words:
-                os.kill(int(entry.name), signal.SIGKILL)
 
 
 async def started(plan: Plan, split: tuple[Path, Path], host: Host) -> Launched:
@@ -114,7 +83,7 @@ async def test_a_run_outlives_its_connection_and_finishes(
     snapshot = read_run_folder(folder).snapshot()
     assert (snapshot.outcome, snapshot.exit_code, snapshot.points) == (Outcome.FINISHED, 0, 150)
     assert done.prepared.image == ""
-    assert one.started_by[0] == PYTHON
+    assert one.started_by[0] == one.python
     async with open_host(None, SshSettings()) as here:
         assert not await is_alive(handle_for(one), here)
 

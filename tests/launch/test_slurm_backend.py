@@ -128,7 +128,7 @@ async def test_a_run_is_cancelled_and_goes_on_from_its_checkpoint(
         assert (record["exit_code"], record["asked"], record["reason"]) == (0, "SIGTERM", None)
         assert list((folder / "run/checkpoints").glob("*-last.ckpt"))
         assert (await now(one)).outcome is Outcome.INTERRUPTED
-        with pytest.raises(RemoteError, match="checkpoints of an earlier run of this name are there"):
+        with pytest.raises(RemoteError, match="an earlier run of this name is there"):
             await started(one, split, host)
         await started(replace(one, resume=True), split, host)
     snapshot, _ = await followed(one)
@@ -202,6 +202,18 @@ async def test_what_slurm_refuses_is_said_in_its_words(
             await started(plan("a", "partition=gpus"), split, host)
         assert "--slurm-option partition=" in str(told.value)
         assert not await is_alive(handle_for(plan("a")), host)
+
+
+async def test_an_answer_without_a_jobs_number_is_no_job(
+    plan: Plans, split: tuple[Path, Path], slurm: SlurmCluster
+) -> None:
+    # As from a record, where nothing has looked at them.
+    one = replace(plan("a"), slurm=SlurmOptions((("version", ""),)))
+    async with here() as host:
+        with pytest.raises(RemoteError, match=r"sbatch gave no job's number: slurm"):
+            await started(one, split, host)
+        assert not (folder_of(one) / "slurm.json").exists()
+        assert not await is_alive(handle_for(one), host)
 
 
 async def test_a_job_that_cannot_start_its_program_has_failed(

@@ -29,13 +29,24 @@ def test_options_are_read_as_they_are_shown_and_given_as_they_are(chosen: dict[s
 
 @pytest.mark.parametrize(
     "text",
-    ["", "=3", "-p", "Partition=gpu", "a b=c", "time=1\n#SBATCH --x", "time=", "output=/x", "signal=9"],
+    [
+        *("", "=3", "-p", "Partition=gpu", "a b=c", "time=1\n#SBATCH --x", "time=", "output=/x", "signal=9"),
+        *("arra=1-3", "outpu=/x", "wra=true", "signa=B:USR1@9", "tasks-per-node=2"),
+        *("help", "version", "usage", "vers"),
+    ],
 )
 def test_what_is_no_option_or_is_ours_is_refused(text: str) -> None:
     with pytest.raises(InputError):
         SlurmOptions.of([text])
     with pytest.raises(InputError):
         SlurmOptions.typed('time="1')
+
+
+@pytest.mark.parametrize(
+    "text", ["nodelist=node1", "wait-all-nodes=1", "ntasks-per-core=1", "hold", "exclusive", "export=ALL"]
+)
+def test_an_option_that_only_looks_like_ours_is_taken(text: str) -> None:
+    assert str(SlurmOptions.of([text])) == text
 
 
 def test_gpus_and_requeue_are_asked_for_unless_they_are_chosen() -> None:

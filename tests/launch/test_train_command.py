@@ -277,7 +277,7 @@ def test_launch_cancel_resume_and_fetch_over_ssh(
     assert record["result"]["model"]["weights"] == "last"
     assert record["versions"]["python"]
     assert record["end"]["points"] == 150
-    machinery = ("pid.json", "child.json", "run_and_record.py")
+    machinery = ("pid.json", "child.json", "claim.json", "run_and_record.py")
     for file in folder.rglob("*"):
         if file.is_file() and "checkpoints" not in file.parts and file.name not in machinery:
             copies = [path for path in model.parent.rglob("*") if path.name.split("~")[0] == file.name]

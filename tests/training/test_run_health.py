@@ -328,6 +328,8 @@ def test_failure_of_an_earlier_start_in_stderr_is_not_this_ones():
         ("exit.json", b'{"exit_code": true}', None),
         ("exit.json", b"[" * 60_000, None),
         ("exit.json", b'{"exit_code": null}', None),
+        ("exit.json", b'{"exit_code": null, "gone": true, "reason": "x"}', ExitRecord(None, reason="x")),
+        ("exit.json", b'{"exit_code": null, "gone": true, "signal": 9}', ExitRecord(-9)),
     ],
 )
 def test_exit_records(name, data, record):
