@@ -6,7 +6,7 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,22 +23,16 @@ from clinasr_tui.screens.train import TrainScreen
 from clinasr_tui.screens.trust_dialog import TrustDialog
 from clinasr_tui.screens.watch import WatchScreen
 from clinasr_tui.widgets.line_list import LineList
-from tests.support.dockerd import Dockerd
 from tests.support.driving import press, settle, text_of
 from tests.support.sshd import Sshd
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
+    from tests.support.dockerd import Dockerd
+
 pytestmark = [pytest.mark.dockerd, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
 SIZE = (80, 24)
-
-
-@pytest.fixture(scope="module")
-def dockerd() -> Iterator[Dockerd]:
-    with Dockerd() as engine:
-        engine.import_stand_in()
-        yield engine
 
 
 @pytest.fixture

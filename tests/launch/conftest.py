@@ -10,16 +10,21 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from clinasr_tui.flywheel.recipe import Recipe
 from clinasr_tui.launch.places import Places
 from clinasr_tui.launch.plan import Backend, Plan
+from clinasr_tui.remote.host import Host, SshSettings
+from clinasr_tui.remote.hosts import open_host
 from tests.support import stand_in_nemo
 from tests.support.evaluating import python_with_stand_in
 from tests.support.slurm import SlurmCluster
+
+if TYPE_CHECKING:
+    from tests.support.sshd import Sshd
 
 
 @pytest.fixture
@@ -35,6 +40,15 @@ def split(tmp_path: Path, demo_data: Path) -> tuple[Path, Path]:
             (folder / audio).parent.mkdir(exist_ok=True)
             shutil.copy(demo_data / "cycle1" / audio, folder / audio)
     return folder / "train.jsonl", folder / "validation.jsonl"
+
+
+@pytest.fixture(params=["local", pytest.param("ssh", marks=pytest.mark.sshd)])
+def host(request: pytest.FixtureRequest) -> Host:
+    """This machine, and the same over a real sshd; not entered yet."""
+    if request.param == "local":
+        return open_host(None, SshSettings())
+    sshd: Sshd = request.getfixturevalue("sshd")
+    return open_host("lab", SshSettings(config=sshd.config, known_hosts=sshd.known_hosts))
 
 
 @pytest.fixture

@@ -33,14 +33,6 @@ def there(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(params=["local", pytest.param("ssh", marks=pytest.mark.sshd)])
-def host(request: pytest.FixtureRequest) -> Host:
-    if request.param == "local":
-        return open_host(None, SshSettings())
-    sshd: Sshd = request.getfixturevalue("sshd")
-    return open_host("lab", SshSettings(config=sshd.config, known_hosts=sshd.known_hosts))
-
-
 @asynccontextmanager
 async def opened(there: Path) -> AsyncIterator[Folder]:
     async with open_host(None, SshSettings()) as host, open_folder(host, str(there)) as folder:

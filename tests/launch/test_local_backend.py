@@ -20,15 +20,15 @@ import pytest
 
 from clinasr_tui.errors import RemoteError
 from clinasr_tui.launch.control import RunHandle, cancel, is_alive
-from clinasr_tui.launch.flow import Launched, Progress, Step, launch
+from clinasr_tui.launch.flow import Progress, Step, launch
 from clinasr_tui.remote.host import Host, SshSettings
 from clinasr_tui.remote.hosts import open_host
 from clinasr_tui.training.run_reader import read_run_folder
 from clinasr_tui.training.snapshot import Outcome
+from tests.support.launching import started
 
 if TYPE_CHECKING:
     from clinasr_tui.launch.plan import Plan
-    from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.usefixtures("no_process_stays")
 
@@ -43,18 +43,6 @@ def split(tmp_path: Path, demo_data: Path) -> tuple[Path, Path]:
             (tmp_path / audio).parent.mkdir(exist_ok=True)
             shutil.copy(demo_data / "cycle1" / audio, tmp_path / audio)
     return tmp_path / "train.jsonl", tmp_path / "validation.jsonl"
-
-
-@pytest.fixture(params=["local", pytest.param("ssh", marks=pytest.mark.sshd)])
-def host(request: pytest.FixtureRequest) -> Host:
-    if request.param == "local":
-        return open_host(None, SshSettings())
-    sshd: Sshd = request.getfixturevalue("sshd")
-    return open_host("lab", SshSettings(config=sshd.config, known_hosts=sshd.known_hosts))
-
-
-async def started(plan: Plan, split: tuple[Path, Path], host: Host) -> Launched:
-    return await launch(plan, split, host, lambda _: True, lambda _: None)
 
 
 def folder_of(plan: Plan) -> Path:

@@ -19,35 +19,22 @@ from clinasr_tui.errors import InputError, RemoteError
 from clinasr_tui.flywheel.workspace import open_cycle
 from clinasr_tui.launch.claim import Claim, claim, held, owner_mark
 from clinasr_tui.launch.control import RunHandle
-from clinasr_tui.launch.flow import Launched, Progress, Step, launch
+from clinasr_tui.launch.flow import Progress, Step
 from clinasr_tui.launch.process_run import ProcessRun
 from clinasr_tui.launch.record import read_record
 from clinasr_tui.launch.runs import launch_run
 from clinasr_tui.remote.host import Host, SshSettings
 from clinasr_tui.remote.hosts import open_host
 from tests.support.evaluating import python_with_stand_in, until
-from tests.support.launching import ended, engine_of, folder_of, launched, plan_of, there
+from tests.support.launching import ended, engine_of, folder_of, launched, plan_of, started, there
 
 if TYPE_CHECKING:
     from clinasr_tui.launch.plan import Plan
     from tests.support.dockerd import Dockerd
-    from tests.support.sshd import Sshd
 
 pytestmark = pytest.mark.usefixtures("no_process_stays")
 GATE = {"verdict": "pass", "route": "finetune", "reasons": [], "override": None}
 PYTHON = "/usr/bin/python3"
-
-
-@pytest.fixture(params=["local", pytest.param("ssh", marks=pytest.mark.sshd)])
-def host(request: pytest.FixtureRequest) -> Host:
-    if request.param == "local":
-        return open_host(None, SshSettings())
-    sshd: Sshd = request.getfixturevalue("sshd")
-    return open_host("lab", SshSettings(config=sshd.config, known_hosts=sshd.known_hosts))
-
-
-async def started(plan: Plan, split: tuple[Path, Path], host: Host) -> Launched:
-    return await launch(plan, split, host, lambda _: True, lambda _: None)
 
 
 async def test_the_folder_of_an_earlier_run_is_refused_and_left_as_it_is(

@@ -20,15 +20,6 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def here(two_cycles: Path) -> Path:
-    """The workspace with a small split: what is sent is not what these tests are about."""
-    for name, rows in (("train", 6), ("validation", 2)):
-        path = two_cycles / f"cycle1/{name}.jsonl"
-        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:rows]))
-    return two_cycles
-
-
-@pytest.fixture
 def clinasr(here: Path, slurm: SlurmCluster, tmp_path: Path) -> Command:
     env = {**slurm.env, "HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "state")}
     env["PYTHONPATH"] = str(Path(__file__).parents[2])

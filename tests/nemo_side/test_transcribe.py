@@ -81,6 +81,16 @@ def manifest(tmp_path: Path) -> Path:
     return path
 
 
+def clips(folder: Path, count: int) -> Path:
+    """A manifest of so many rows whose audio is all right."""
+    rows = [{"audio_filepath": f"clip{number}.wav", "text": ""} for number in range(count)]
+    for row in rows:
+        wav(folder / row["audio_filepath"])
+    path = folder / "manifest.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
 def transcribed(manifest: Path, **spec: object) -> list[dict[str, Any]]:
     out = manifest.with_name("hyps.jsonl")
     Job({"model": "none", "manifest": str(manifest), "out": str(out), **spec}).run()
@@ -145,12 +155,7 @@ def test_one_row_that_never_fits_does_not_slow_the_others(
         return heard(self, paths)
 
     monkeypatch.setattr(stand_in, "texts", texts)
-    rows = []
-    for number in range(64):
-        wav(tmp_path / f"clip{number}.wav")
-        rows.append({"audio_filepath": f"clip{number}.wav", "text": ""})
-    path = tmp_path / "manifest.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = clips(tmp_path, 64)
     done = transcribed(path, batch_size=16)
     assert [row["audio_filepath"] for row in done if "error" in row] == ["clip5.wav"]
     assert sizes == [16, 8, 4, 4, 2, 1, 1, 1, 1, 8, 16, 16, 16]
@@ -161,12 +166,7 @@ def test_what_is_known_to_fit_is_not_halved_further(
     tmp_path: Path, stand_in: type[StandIn], fits: int
 ) -> None:
     stand_in.fits = fits
-    rows = []
-    for number in range(40):
-        wav(tmp_path / f"clip{number}.wav")
-        rows.append({"audio_filepath": f"clip{number}.wav", "text": ""})
-    path = tmp_path / "manifest.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = clips(tmp_path, 40)
     assert [row["hyp"] for row in transcribed(path, batch_size=16)] == [f"clip{n}" for n in range(40)]
     assert sum(size > fits for size in stand_in.calls) <= 4, "each size is tried once"
 

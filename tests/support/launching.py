@@ -76,3 +76,8 @@ async def stopped(plan: Plan, dockerd: Dockerd) -> None:
     handle = RunHandle(plan.places.run, str(folder_of(plan)), plan.places.container, str(dockerd.socket))
     async with open_host(None, SshSettings()) as host:
         assert await cancel(handle, host, seconds=20)
+
+
+async def started(plan: Plan, split: tuple[Path, Path], host: Host) -> Launched:
+    """Launch on an entered host, without a workspace."""
+    return await launch(plan, split, host, lambda _: True, lambda _: None)
