@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.children import Children, note_children
 from tests.support.dockerd import Dockerd
 from tests.support.sshd import Sshd
 
@@ -26,6 +27,12 @@ CLOSED_LOOP = ROOT / "tests" / "data" / "closed_loop"
 def _state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test meets the state of whoever runs it: confirmed hosts, rented boxes."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg-state"))
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> Children:
+    """The child processes that the test starts, asyncio's among them."""
+    return note_children(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -67,9 +68,9 @@ async def main(program: str, state: str, known_hosts: str, last: int) -> None:
         (cli_module, "redeem"),
         (BoxBook, "_write"),
         (BoxBook, "write_consent"),
-        (BrevCli, "_spawn"),
-        (asyncio.subprocess.Process, "communicate"),
-        (cli_module, "_end"),
+        (cli_module._Call, "_spawn"),
+        (subprocess.Popen, "communicate"),
+        (cli_module._Call, "end"),
         (module, "_run_true"),
     ):
         boundary.around(owner, name)

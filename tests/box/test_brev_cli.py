@@ -21,7 +21,7 @@ from clinasr_tui.box.consent import ConsentError, TypedWord
 from clinasr_tui.errors import RemoteError
 from clinasr_tui.flywheel.cost import DEFAULT_SKU, PriceSource, sku
 from tests.support.brev import FakeBrev
-from tests.support.children import note_children
+from tests.support.children import none_is_left
 from tests.support.fake_brev import FLEXIBLE, L40S
 from tests.support.typing import typed
 
@@ -149,10 +149,9 @@ async def test_a_command_that_hangs_is_ended_with_its_children(cli, brev, monkey
 
 @pytest.mark.parametrize("ticks", range(12))
 @pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
-def test_cancelled_at_any_moment_it_leaves_no_child_behind(cli, brev, monkeypatch, ticks, again):
+def test_cancelled_at_any_moment_it_leaves_no_child_behind(cli, brev, children, ticks, again):
     """Whatever a screen or the end of the app interrupts, and the loop closed right after it."""
     brev.set(hangs=["ls"])
-    children = note_children(monkeypatch)
 
     async def asked():
         asking = asyncio.create_task(cli.instances())
@@ -166,7 +165,7 @@ def test_cancelled_at_any_moment_it_leaves_no_child_behind(cli, brev, monkeypatc
             await asking
 
     asyncio.run(asked())
-    assert all(child.returncode is not None for child in children)
+    assert none_is_left(children)
     assert not any(pipe for child in children for pipe in (child.stdout, child.stderr) if not pipe.closed)
 
 

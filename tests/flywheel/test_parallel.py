@@ -15,6 +15,7 @@ from clinasr_tui.errors import InputError
 from clinasr_tui.flywheel import parallel
 from clinasr_tui.flywheel.parallel import run_parts
 from clinasr_tui.flywheel.preflight_part import Span, check_part
+from tests.support.children import Children, none_is_left
 
 T = TypeVar("T")
 
@@ -69,22 +70,16 @@ def elsewhere(work: Callable[[], T]) -> T:
         return pool.submit(work).result()
 
 
-def no_child_is_left() -> bool:
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return True
-    return False
-
-
-def test_cancelling_ends_a_worker_that_hangs(manifests: list[Path], tmp_path: Path) -> None:
+def test_cancelling_ends_a_worker_that_hangs(
+    manifests: list[Path], tmp_path: Path, children: Children
+) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     tasks = [span_task(manifests[0]), (pipe, pipe, Span(0, 1), False)]
     for ask in (elsewhere, lambda work: work()):
         with pytest.raises(InterruptedError, match="waiting was cancelled at 50%"):
             ask(lambda: run_parts(check_part, tasks, progress=lambda done: done < 0.5, work="waiting"))
-        assert no_child_is_left()
+        assert none_is_left(children)
 
 
 def test_the_main_thread_does_the_first_part_itself_and_others_wait(manifests: list[Path]) -> None:
@@ -96,21 +91,23 @@ def test_the_main_thread_does_the_first_part_itself_and_others_wait(manifests: l
     assert os.getpid() not in {process for _, process in there}
 
 
-def test_what_is_to_be_done_meanwhile_is_done_once(manifests: list[Path]) -> None:
+def test_what_is_to_be_done_meanwhile_is_done_once(manifests: list[Path], children: Children) -> None:
     called: list[int] = []
     tasks = [span_task(path) for path in manifests]
     run_parts(check_part, tasks, progress=None, work="x", meanwhile=lambda: called.append(1))
     assert called == [1]
     with pytest.raises(ZeroDivisionError):
         run_parts(check_part, tasks, progress=None, work="x", meanwhile=lambda: 1 // 0)
-    assert no_child_is_left()
+    assert none_is_left(children)
 
 
-def test_what_a_worker_raises_stops_the_part_done_here(manifests: list[Path], tmp_path: Path) -> None:
+def test_what_a_worker_raises_stops_the_part_done_here(
+    manifests: list[Path], tmp_path: Path, children: Children
+) -> None:
     tasks = [("forever",), ("worker raises",)]
     with pytest.raises(ValueError, match="by a worker"):
         run_parts(until_told, tasks, progress=None, work="x")
-    assert no_child_is_left()
+    assert none_is_left(children)
 
 
 @pytest.mark.parametrize("end", ["import os; os._exit(3)", "print('no pickle')", "raise SystemExit"])

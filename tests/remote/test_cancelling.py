@@ -11,7 +11,7 @@ import pytest
 
 from clinasr_tui.remote.local import LocalHost
 from clinasr_tui.remote.run_watch import RunWatch
-from tests.support.children import note_children
+from tests.support.children import Children, none_is_left
 
 if TYPE_CHECKING:
     from clinasr_tui.remote.contact import RunContact
@@ -45,10 +45,8 @@ async def test_a_cancel_that_meets_news_is_not_lost(
 @pytest.mark.parametrize("ticks", range(12))
 @pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
 def test_a_start_cancelled_at_any_moment_leaves_no_child_behind(
-    ticks: int, again: bool, monkeypatch: pytest.MonkeyPatch
+    ticks: int, again: bool, children: Children
 ) -> None:
-    children = note_children(monkeypatch)
-
     async def started() -> None:
         starting = asyncio.create_task(LocalHost().start(["sleep", "60"]))
         for _ in range(ticks):
@@ -64,7 +62,7 @@ def test_a_start_cancelled_at_any_moment_leaves_no_child_behind(
         await process.kill()
 
     asyncio.run(started())
-    assert all(child.returncode is not None for child in children)
+    assert none_is_left(children)
 
 
 def test_nothing_waits_in_the_way_that_loses_a_cancel() -> None:
