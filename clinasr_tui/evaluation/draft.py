@@ -11,7 +11,7 @@ from clinasr_tui.errors import ChoiceError, InputError
 from clinasr_tui.evaluation.begun import begun
 from clinasr_tui.evaluation.choices import EvalChoices
 from clinasr_tui.evaluation.evaluate import made_before
-from clinasr_tui.evaluation.prepare import EVALS_FOLDER, Evaluation, eval_info, prepare, untranscribed_in
+from clinasr_tui.evaluation.prepare import EVALS_FOLDER, Evaluation, made_of, prepare, untranscribed_in
 from clinasr_tui.evaluation.transcription import has_begun, known_python
 from clinasr_tui.flywheel.bases import DEFAULT_BASE
 from clinasr_tui.flywheel.files import open_input
@@ -314,10 +314,10 @@ def assess(draft: EvalDraft) -> Standing:
     cycles = draft.workspace.cycles
     if asked.out_cycle is None and evaluation.folder != evaluation.cycle.folder:
         later = [one for one in cycles if one.number > draft.cycle.number and not one.is_empty]
-        made_there = (one.number for one in later if evaluation.is_made_of(_made_of(one)))
+        made_there = (one.number for one in later if evaluation.is_made_of(made_of(one.folder)))
         same = None if asked.again else next(made_there, None)
         taken = any(one.number == evaluation.number for one in later)
-        if same or (taken and not evaluation.is_made_of(_made_of(draft.cycle))):
+        if same or (taken and not evaluation.is_made_of(made_of(draft.cycle.folder))):
             number = same or max(one.number for one in cycles) + 1
             evaluation = prepare(draft.cycle.folder, replace(asked, out_cycle=number))
     evaluation, made = made_before(evaluation)
@@ -332,10 +332,6 @@ def assess(draft: EvalDraft) -> Standing:
         and any(has_begun(evaluation.cycle.folder / EVALS_FOLDER / name) for name in evaluation.names),
         plan.in_place and plan.python == LocalHost.python and find_spec("nemo") is None,
     )
-
-
-def _made_of(cycle: Cycle) -> object:
-    return eval_info(cycle.folder).get("evaluations")
 
 
 def _rows(manifest: Path) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from clinasr_tui.errors import ChoiceError, InputError, RemoteError
 from clinasr_tui.evaluation.begun import forget_begun, note_begun
-from clinasr_tui.evaluation.prepare import EVAL_INFO_FILE, eval_info
+from clinasr_tui.evaluation.prepare import EVAL_INFO_FILE, eval_info, made_of
 from clinasr_tui.evaluation.rows import keep_rows, rows_of
 from clinasr_tui.evaluation.transcription import transcribe
 from clinasr_tui.flywheel.files import sha256_of, write_atomically
@@ -128,21 +128,16 @@ def made_before(evaluation: Evaluation) -> tuple[Evaluation, bool]:
         names = eval_info(cycle.folder).get("general_evaluations")
         return evaluation.as_made(names), False
     own = cycle.hypotheses if choices.out_cycle is None else None
-    if own is not None and evaluation.is_made_of(_made_of(cycle.folder)):
+    if own is not None and evaluation.is_made_of(made_of(cycle.folder)):
         baseline = own.name == BASELINE_FILE
         evaluation = replace(evaluation, number=cycle.number, folder=cycle.folder, baseline=baseline)
     elif folder == cycle.folder or not folder.exists() or not any(folder.iterdir()):
         return evaluation, False
-    elif not evaluation.is_made_of(_made_of(folder)):
+    elif not evaluation.is_made_of(made_of(folder)):
         raise _taken(evaluation)
     if choices.again and not choices.retry:
         raise _made_already(evaluation)
-    return evaluation.as_made(_made_of(evaluation.folder)), True
-
-
-def _made_of(folder: Path) -> Any:
-    """Names of the transcriptions a cycle was made of."""
-    return eval_info(folder).get("evaluations")
+    return evaluation.as_made(made_of(evaluation.folder)), True
 
 
 def _expect_some(transcripts: Transcripts, manifest: Path) -> None:
@@ -164,7 +159,7 @@ def write_cycle(evaluation: Evaluation, main: Transcripts | None, general: Trans
     target = evaluation.folder
     is_there = target.exists() and any(target.iterdir())
     own = target == evaluation.cycle.folder
-    if is_there and not own and _made_of(target) != evaluation.names:
+    if is_there and not own and made_of(target) != evaluation.names:
         raise _taken(evaluation)  # it came meanwhile
     info = _info(evaluation, main, general)
     notes = _changed(evaluation)

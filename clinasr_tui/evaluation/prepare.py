@@ -252,6 +252,11 @@ def eval_info(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def made_of(folder: Path) -> object:
+    """Names of the transcriptions a cycle was made of, as its folder says; None if it does not."""
+    return eval_info(folder).get("evaluations")
+
+
 def untranscribed_in(folder: Path) -> int:
     """How many rows of a cycle, and of its general set, have no transcript as its evaluation says."""
     info = eval_info(folder)
