@@ -69,7 +69,7 @@ async def evaluate(
         return Evaluated(evaluation.folder, evaluation.number, (), (), True, ())
     await asyncio.to_thread(note_begun, evaluation)
     for part in evaluation.parts:  # before the first takes its time: what speaks against the second?
-        await asyncio.to_thread(_kept, evaluation, part)
+        await asyncio.to_thread(_keep, evaluation, part)
     done = [await _transcribed(evaluation, part, connect, tell, leaves) for part in evaluation.parts]
     main = None if evaluation.choices.only_general else done[0]
     general = done[-1] if evaluation.choices.general is not None else None
@@ -109,11 +109,10 @@ async def _transcribed(
     return done
 
 
-def _kept(evaluation: Evaluation, part: Transcribed) -> Path:
-    """The rows as they were when it was prepared, readable ones. Raises InputError."""
+def _keep(evaluation: Evaluation, part: Transcribed) -> None:
+    """Keep the rows as they were when it was prepared. Raises InputError for rows that cannot be read."""
     kept = keep_rows(part.manifest, part.sha256, evaluation.local_folder(evaluation.plan(part)))
     rows_of(part.manifest, kept)
-    return kept
 
 
 def made_before(evaluation: Evaluation) -> tuple[Evaluation, bool]:

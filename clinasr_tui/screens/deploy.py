@@ -310,7 +310,8 @@ class DeployScreen(CockpitScreen):
 
     def _blocked(self) -> str:
         """What speaks against handing over the model in view; "" if nothing does."""
-        against = [self._against()] if self._against() else []
+        reason = self._against()
+        against = [reason] if reason else []
         if self.session.facts.model_here is False and self._models and self._named is None:
             against.append("it is not the model that was decided on: F on Watch fetches that one")
         return "; ".join(against)
